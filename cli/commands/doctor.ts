@@ -1,0 +1,61 @@
+/** `skein doctor`: what this machine offers, and what is missing. */
+import { availableParallelism, totalmem } from "node:os";
+import { runConfigSchema } from "../../core/config/schema.js";
+import { probeEngines } from "../../core/engine/select.js";
+import { messageOf } from "../../core/errors.js";
+import { skeinVersion } from "../../core/telemetry/version.js";
+import { createTransport } from "../../core/transport/create.js";
+import type { CommandHost } from "./host.js";
+
+interface Finding {
+  readonly check: string;
+  readonly ok: boolean;
+  /** A finding that is not ok but optional does not fail the command. */
+  readonly optional: boolean;
+  readonly detail: string;
+}
+
+async function loopback(): Promise<Finding> {
+  const check = "gRPC on loopback";
+  const transport = createTransport(runConfigSchema.shape.transport.parse({}));
+  try {
+    const server = await transport.serveRollouts(() => undefined, "127.0.0.1:0");
+    await server.close();
+    return { check, ok: true, optional: false, detail: `could listen on ${server.address}` };
+  } catch (error) {
+    return { check, ok: false, optional: false, detail: messageOf(error) };
+  } finally {
+    await transport.close();
+  }
+}
+
+export async function doctor(_host: CommandHost, options: { readonly json: boolean }): Promise<number> {
+  const engines = await probeEngines();
+  const major = Number(process.versions.node.split(".")[0]);
+  const findings: Finding[] = [
+    { check: "Node.js", ok: major >= 20, optional: false, detail: `${process.version} (20 or newer is needed)` },
+    {
+      check: "machine",
+      ok: true,
+      optional: false,
+      detail: `${availableParallelism()} cores, ${(totalmem() / 2 ** 30).toFixed(1)} GiB of memory`,
+    },
+    ...engines.map(({ id, available, detail }) => ({
+      check: `engine ${id}`,
+      ok: available,
+      optional: id !== "tfjs:wasm",
+      detail,
+    })),
+    await loopback(),
+  ];
+  const ok = findings.every((finding) => finding.ok || finding.optional);
+  if (options.json) {
+    process.stdout.write(`${JSON.stringify({ skein: skeinVersion(), ok, findings })}\n`);
+  } else {
+    process.stdout.write(`skein ${skeinVersion()}\n`);
+    for (const { check, ok: good, optional, detail } of findings) {
+      process.stdout.write(`${good ? "ok  " : optional ? "none" : "BAD "}  ${check}: ${detail}\n`);
+    }
+  }
+  return ok ? 0 : 1;
+}

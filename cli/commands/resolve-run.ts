@@ -1,0 +1,45 @@
+/** A run file, resolved and checked as far as can be without starting anything. */
+import { resolve, dirname } from "node:path";
+import { loadRunConfig } from "../../core/config/load.js";
+import type { RunConfig } from "../../core/config/schema.js";
+import type { EnvironmentSpec } from "../../core/env/environment.js";
+import { SkeinError } from "../../core/errors.js";
+import { resolveRecipe } from "../../core/recipes/index.js";
+import { loadEnvironment } from "../../envs/index.js";
+
+export interface RunFileOptions {
+  readonly set: readonly string[];
+  readonly seed?: number;
+}
+
+export interface ResolvedRun {
+  readonly config: RunConfig;
+  readonly environment: EnvironmentSpec;
+}
+
+/** A fixed order needs every batch to be one fragment of each seat. */
+function checkDeterministic({ actors }: RunConfig, batchSteps: number): void {
+  const fleetSteps = actors.processes * actors.threads * actors.environments * actors.fragmentSteps;
+  if (batchSteps !== fleetSteps) {
+    throw new SkeinError(
+      "CONFIG_INVALID",
+      "recipe.params.batchSteps: expected actors.processes · threads · environments · fragmentSteps " +
+        `(${fleetSteps}) with deterministic: true, got ${batchSteps}`,
+    );
+  }
+}
+
+/** Reads the run file and refuses what cannot run: unknown keys, environment or recipe, values out of bounds. */
+export async function resolveRun(runFile: string, options: RunFileOptions): Promise<ResolvedRun> {
+  const seed = options.seed === undefined ? [] : [`run.seed=${options.seed}`];
+  const base = await loadRunConfig(runFile, [...options.set, ...seed]);
+  const { module } = base.environment;
+  const config: RunConfig =
+    module === null
+      ? base
+      : { ...base, environment: { ...base.environment, module: resolve(dirname(runFile), module) } };
+  const recipe = resolveRecipe(config.recipe);
+  if (config.deterministic) checkDeterministic(config, recipe.sampler.batchSteps);
+  const { spec } = await loadEnvironment(config.environment, process.cwd());
+  return { config, environment: spec };
+}

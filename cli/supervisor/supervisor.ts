@@ -1,0 +1,213 @@
+/**
+ * Starts a coordinator, a learner and actors as processes of this machine and looks after them.
+ *
+ * Always: a dead actor or coordinator is replaced, up to a limit; a dead learner ends the run; when `run` returns, no
+ * process it started is alive.
+ */
+import { join } from "node:path";
+import type { RunConfig } from "../../core/config/schema.js";
+import { SkeinError, type ErrorCode } from "../../core/errors.js";
+import type { FinishedEvent, ListeningEvent, ProgressEvent, RunEvent } from "../../core/progress.js";
+import { Child, describeEnd, type ChildEnd } from "./child.js";
+
+/** How long a child may take from start to ready, and from being asked to leave to being gone. */
+const START_SECONDS = 60;
+const LEAVE_SECONDS = 30;
+const COORDINATOR_RESTARTS = 20;
+const RESTART_DELAY_MS = 200;
+
+/** Errors that a new process would only repeat. */
+const FATAL_CODES: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  "CONFIG_INVALID",
+  "ENVIRONMENT_UNKNOWN",
+  "ENVIRONMENT_FAILED",
+  "RECIPE_UNKNOWN",
+  "RECIPE_INVALID",
+  "ENGINE_UNAVAILABLE",
+  "PORT_IN_USE",
+  "PROTOCOL_MISMATCH",
+  "CHECKPOINT_MISMATCH",
+  "CHECKPOINT_UNREADABLE",
+]);
+
+export interface SupervisorOptions {
+  readonly config: RunConfig;
+  /** The resolved run file, which the coordinator reads. */
+  readonly configPath: string;
+  readonly runFolder: string;
+  readonly resume: boolean;
+  readonly onEvent: (event: RunEvent) => void;
+}
+
+export class Supervisor {
+  private readonly children = new Set<Child>();
+  private coordinatorAddress = "";
+  private stopping = false;
+  private latest: ProgressEvent | null = null;
+  private fail: (error: unknown) => void = () => undefined;
+  private readonly failed = new Promise<never>((_, reject) => (this.fail = reject));
+
+  constructor(private readonly options: SupervisorOptions) {
+    this.failed.catch(() => undefined);
+  }
+
+  /** The newest progress event, for a last word on a run that failed. */
+  get progress(): ProgressEvent | null {
+    return this.latest;
+  }
+
+  /** Runs to the end, or until `stop` aborts and everything has drained. Rejects where the run failed. */
+  async run(stop: AbortSignal): Promise<FinishedEvent> {
+    try {
+      await Promise.race([this.startCoordinator(), this.failed]);
+      const learner = this.startLearner();
+      const onStop = (): void => learner.child.terminate();
+      stop.addEventListener("abort", onStop, { once: true });
+      if (stop.aborted) onStop();
+      for (let index = 0; index < this.options.config.actors.processes; index++) this.startActor(index, 0);
+      try {
+        return await Promise.race([learner.finished, this.failed]);
+      } finally {
+        stop.removeEventListener("abort", onStop);
+      }
+    } finally {
+      await this.takeDown();
+    }
+  }
+
+  /** Ends every child at once. */
+  killAll(): void {
+    this.stopping = true;
+    for (const child of this.children) child.kill();
+  }
+
+  private start(name: string, args: readonly string[], onEvent: (event: RunEvent) => void): Child {
+    const logPath = join(this.options.runFolder, "logs", `${name}.log`);
+    const child = new Child(name, args, logPath, onEvent);
+    this.children.add(child);
+    void child.ended.then(() => this.children.delete(child));
+    return child;
+  }
+
+  private async startCoordinator(restarts = 0): Promise<void> {
+    const { configPath, config, onEvent } = this.options;
+    const address = this.coordinatorAddress === "" ? config.coordinator.address : this.coordinatorAddress;
+    let child: Child | null = null;
+    const listening = new Promise<ListeningEvent>((resolve) => {
+      child = this.start("coordinator", ["coordinator", configPath, "--address", address], (event) => {
+        if (event.event === "listening") resolve(event);
+        onEvent(event);
+      });
+    });
+    const started = child as unknown as Child;
+    void started.ended.then((end) => this.onCoordinatorEnd(started, end, restarts));
+    this.coordinatorAddress = (await this.within(listening, started, "the coordinator")).address;
+  }
+
+  private onCoordinatorEnd(child: Child, end: ChildEnd, restarts: number): void {
+    if (this.stopping) return;
+    if (this.isFatal(child) || restarts >= COORDINATOR_RESTARTS || this.coordinatorAddress === "") {
+      this.fail(this.errorOf(child, end));
+      return;
+    }
+    this.warn(`the coordinator ${describeEnd(end)}; starting it again on ${this.coordinatorAddress}`);
+    setTimeout(() => {
+      if (!this.stopping) this.startCoordinator(restarts + 1).catch((error: unknown) => this.fail(error));
+    }, RESTART_DELAY_MS);
+  }
+
+  private startLearner(): { readonly child: Child; readonly finished: Promise<FinishedEvent> } {
+    const { runFolder, resume, onEvent } = this.options;
+    let finished: FinishedEvent | null = null;
+    const args = ["learner", "--coordinator", this.coordinatorAddress, "--run-folder", runFolder];
+    const child = this.start("learner", resume ? [...args, "--resume"] : args, (event) => {
+      if (event.event === "finished") {
+        finished = event;
+        return;
+      }
+      if (event.event === "progress") this.latest = event;
+      onEvent(event);
+    });
+    return {
+      child,
+      finished: child.ended.then((end) => {
+        if (finished !== null && end.code === 0) return finished;
+        throw this.errorOf(child, end);
+      }),
+    };
+  }
+
+  private startActor(index: number, restarts: number): void {
+    const name = `actor-${index}`;
+    const child = this.start(
+      name,
+      ["actor", "--coordinator", this.coordinatorAddress, "--index", String(index), "--name", name],
+      this.options.onEvent,
+    );
+    void child.ended.then((end) => {
+      // An actor leaves by itself, with code 0, when the run is finished.
+      if (this.stopping || end.code === 0) return;
+      if (this.isFatal(child) || restarts >= this.options.config.actors.maxRestarts) {
+        this.fail(this.errorOf(child, end));
+        return;
+      }
+      this.warn(`${name} ${describeEnd(end)}${child.failure === null ? "" : ` (${child.failure.message})`}; replacing it`);
+      setTimeout(() => {
+        if (!this.stopping) this.startActor(index, restarts + 1);
+      }, RESTART_DELAY_MS);
+    });
+  }
+
+  private isFatal({ failure }: Child): boolean {
+    return failure?.code !== undefined && FATAL_CODES.has(failure.code as ErrorCode);
+  }
+
+  private errorOf(child: Child, end: ChildEnd): SkeinError {
+    const log = join(this.options.runFolder, "logs", `${child.name}.log`);
+    return child.failure === null
+      ? new SkeinError("PROCESS_DIED", `the ${child.name} ${describeEnd(end)}; its log is ${log}`)
+      : new SkeinError((child.failure.code ?? "INTERNAL") as ErrorCode, child.failure.message);
+  }
+
+  private async within<T>(promise: Promise<T>, child: Child, what: string): Promise<T> {
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<never>((_, reject) => {
+      timer = setTimeout(
+        () => reject(new SkeinError("UNAVAILABLE", `${what} was not ready after ${START_SECONDS} s`)),
+        START_SECONDS * 1000,
+      );
+    });
+    const died = child.ended.then((end) => Promise.reject<never>(this.errorOf(child, end)));
+    died.catch(() => undefined);
+    try {
+      return await Promise.race([promise, late, died]);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  /** Learner and actors first, the coordinator once they have left; what does not leave in time is killed. */
+  private async takeDown(): Promise<void> {
+    this.stopping = true;
+    const isCoordinator = (child: Child): boolean => child.name === "coordinator";
+    await this.leave([...this.children].filter((child) => !isCoordinator(child)));
+    await this.leave([...this.children].filter(isCoordinator));
+  }
+
+  private async leave(children: readonly Child[]): Promise<void> {
+    for (const child of children) child.terminate();
+    const timer = setTimeout(() => {
+      for (const child of children) {
+        if (!child.alive) continue;
+        this.warn(`${child.name} did not leave within ${LEAVE_SECONDS} s and was killed`);
+        child.kill();
+      }
+    }, LEAVE_SECONDS * 1000);
+    await Promise.all(children.map((child) => child.ended));
+    clearTimeout(timer);
+  }
+
+  private warn(message: string): void {
+    this.options.onEvent({ event: "notice", level: "warn", message });
+  }
+}

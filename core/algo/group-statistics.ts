@@ -1,0 +1,72 @@
+/** Mean and spread of a row value inside its group (rows with the same key), as GRPO and its relatives need. */
+import { expectLength } from "../errors.js";
+
+/**
+ * What a group of one row reports, since it has no spread:
+ * `raw` — mean 0, std 1, the row keeps its raw value (verl's GRPO, RLOO, OPO);
+ * `zero` — mean = the value itself, std 1, the row gets 0 (GiGPO's step level).
+ */
+export type SingletonRule = "raw" | "zero";
+
+export interface GroupStatistics {
+  /** [R] mean of the row's group */
+  readonly means: Float64Array;
+  /** [R] Bessel-corrected standard deviation of the row's group */
+  readonly stds: Float64Array;
+  /** [R] rows in the row's group */
+  readonly sizes: Uint32Array;
+}
+
+/** Statistics of values [R] by group key [R] (any integers, in any order), given back per row. */
+export function groupStatistics(
+  values: Float64Array,
+  groups: Int32Array | Uint32Array,
+  singleton: SingletonRule,
+): GroupStatistics {
+  expectLength("groupStatistics", "groups", values.length, groups.length);
+  const rows = values.length;
+  const slots = new Uint32Array(rows);
+  const slotOf = new Map<number, number>();
+  for (let i = 0; i < rows; i++) {
+    const key = groups[i]!;
+    let slot = slotOf.get(key);
+    if (slot === undefined) slotOf.set(key, (slot = slotOf.size));
+    slots[i] = slot;
+  }
+  const count = new Uint32Array(slotOf.size);
+  const mean = new Float64Array(slotOf.size);
+  const squares = new Float64Array(slotOf.size);
+  for (let i = 0; i < rows; i++) {
+    count[slots[i]!]!++;
+    mean[slots[i]!]! += values[i]!;
+  }
+  for (let k = 0; k < count.length; k++) mean[k]! /= count[k]!;
+  for (let i = 0; i < rows; i++) squares[slots[i]!]! += (values[i]! - mean[slots[i]!]!) ** 2;
+
+  const means = new Float64Array(rows);
+  const stds = new Float64Array(rows);
+  const sizes = new Uint32Array(rows);
+  for (let i = 0; i < rows; i++) {
+    const slot = slots[i]!;
+    const size = count[slot]!;
+    sizes[i] = size;
+    means[i] = size === 1 ? (singleton === "raw" ? 0 : values[i]!) : mean[slot]!;
+    stds[i] = size === 1 ? 1 : Math.sqrt(squares[slot]! / (size - 1));
+  }
+  return { means, stds, sizes };
+}
+
+/**
+ * (x − mean_g) / (std_u,g + eps), epsilon outside (GRPO with outcome rewards, Shao et al. 2024).
+ * eps in the wild: verl 1e-6, TRL 1e-4, AReaL 1e-5. values, groups [R] → [R]. Detached.
+ */
+export function standardizeByGroup(
+  values: Float64Array,
+  groups: Int32Array | Uint32Array,
+  options: { readonly singleton: SingletonRule; readonly eps: number },
+): Float64Array {
+  const { means, stds } = groupStatistics(values, groups, options.singleton);
+  const out = new Float64Array(values.length);
+  for (let i = 0; i < out.length; i++) out[i] = (values[i]! - means[i]!) / (stds[i]! + options.eps);
+  return out;
+}

@@ -1,0 +1,179 @@
+/**
+ * The run file: every field of every service, once, with meaning, unit, bounds and default. Parameters of a
+ * recipe or an environment are described by the recipe or environment itself.
+ */
+import { z } from "zod";
+
+const address = z
+  .string()
+  .regex(/^[^\s:]+:\d{1,5}$/, "expected host:port (port 0 = any free one)")
+  .refine((text) => Number(text.split(":")[1]) <= 65_535, "expected a port of at most 65535");
+
+const params = z.record(z.string(), z.unknown()).default({});
+
+const seconds = (meaning: string, fallback: number, min: number, max: number): z.ZodDefault<z.ZodNumber> =>
+  z.number().min(min).max(max).default(fallback).describe(`${meaning}, seconds`);
+
+const count = (meaning: string, fallback: number, max: number): z.ZodDefault<z.ZodInt> =>
+  z.int().min(1).max(max).default(fallback).describe(meaning);
+
+export const runConfigSchema = z.strictObject({
+  run: z
+    .strictObject({
+      name: z
+        .string()
+        .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, "expected letters, digits, '.', '_' or '-' (64 at most)")
+        .default("run")
+        .describe("Name of the run; first part of its folder's name"),
+      seed: z.int().min(0).max(0xffff_ffff).default(1).describe("Seed from which every random stream is derived"),
+      folder: z.string().min(1).default("runs").describe("Folder in which run folders are made, relative to the current one"),
+    })
+    .prefault({})
+    .describe("Identity of the run"),
+  environment: z
+    .strictObject({
+      id: z.string().min(1).describe("Environment id, for instance CartPole-v1"),
+      module: z
+        .string()
+        .nullable()
+        .default(null)
+        .describe("ES module that defines the environment, relative to the run file; null = a built-in one"),
+      params: params.describe("Parameters of the environment"),
+    })
+    .describe("What the actors roll out"),
+  recipe: z
+    .strictObject({
+      id: z.string().min(1).default("ppo").describe("Training method; see docs/config.md for each one's parameters"),
+      params: params.describe("Parameters of the method"),
+    })
+    .prefault({})
+    .describe("How the learner learns"),
+  model: z
+    .strictObject({
+      kind: z.enum(["mlp"]).default("mlp").describe("Network family; mlp = separate actor and critic, tanh"),
+      hidden: z
+        .array(z.int().min(1).max(8192))
+        .min(1)
+        .max(8)
+        .default([64, 64])
+        .describe("Width of each hidden layer, units"),
+    })
+    .prefault({})
+    .describe("The network"),
+  engine: z
+    .enum(["auto", "tfjs:tensorflow", "tfjs:wasm"])
+    .default("auto")
+    .describe("What computes the network; auto = native TensorFlow where installed, else WebAssembly"),
+  actors: z
+    .strictObject({
+      processes: count("Actor processes that `skein train` starts", 1, 256),
+      threads: count("Threads of each actor process; each owns a vector environment and an engine", 1, 64),
+      environments: count("Environment instances of each thread", 8, 65_536),
+      fragmentSteps: count("Steps that each instance takes before a rollout is sent", 128, 65_536),
+      maxRestarts: z
+        .int()
+        .min(0)
+        .max(1000)
+        .default(10)
+        .describe("Times `skein train` replaces a dead actor process before it gives up, per process"),
+      http: address.nullable().default("127.0.0.1:0").describe("Where an actor serves /metrics and /healthz; null = nowhere"),
+    })
+    .prefault({})
+    .describe("The fleet"),
+  learner: z
+    .strictObject({
+      address: address.default("127.0.0.1:0").describe("Where the learner takes rollouts"),
+      advertise: address
+        .nullable()
+        .default(null)
+        .describe("The learner's address as actors reach it; null = the one it listens on"),
+      checkpointEvery: count("Policy versions between two checkpoints", 20, 1_000_000),
+      keepCheckpoints: count("Checkpoints kept; older ones are deleted", 3, 1_000_000),
+      http: address.nullable().default("127.0.0.1:0").describe("Where the learner serves /metrics and /healthz; null = nowhere"),
+    })
+    .prefault({})
+    .describe("The learner"),
+  coordinator: z
+    .strictObject({
+      address: address.default("127.0.0.1:0").describe("Where the coordinator serves control and weights"),
+      heartbeatSeconds: seconds("Time between two heartbeats of an actor or learner", 1, 0.1, 60),
+      leaseSeconds: seconds("Time after its last heartbeat at which an actor counts as dead and its work is void", 5, 0.5, 600),
+      http: address
+        .nullable()
+        .default("127.0.0.1:0")
+        .describe("Where the coordinator serves /metrics and /healthz; null = nowhere"),
+    })
+    .prefault({})
+    .describe("The coordinator"),
+  transport: z
+    .strictObject({
+      kind: z.enum(["grpc"]).default("grpc").describe("What carries rollouts, weights and control"),
+      deadlineSeconds: seconds("Longest wait for the answer to one call", 15, 1, 600),
+      keepaliveSeconds: seconds("Time between two keep-alive pings on an idle connection", 10, 1, 600),
+      reconnectSeconds: seconds("Time without any answer after which a service gives up", 60, 1, 86_400),
+      credits: count("Rollouts a sender may have unacknowledged (back-pressure)", 4, 1024),
+      chunkBytes: z
+        .int()
+        .min(4096)
+        .max(1_048_576)
+        .default(262_144)
+        .describe("Largest chunk on the wire, bytes; longer messages are split"),
+      maxMessageBytes: z
+        .int()
+        .min(65_536)
+        .max(2_147_483_648)
+        .default(268_435_456)
+        .describe("Largest whole message accepted, bytes"),
+    })
+    .prefault({})
+    .describe("The wires"),
+  staleness: z
+    .strictObject({
+      maxPolicyLag: z
+        .int()
+        .min(0)
+        .max(1000)
+        .default(1)
+        .describe("Largest accepted policyLag (version trained − oldest version in the row), versions; 0 = synchronous"),
+    })
+    .prefault({})
+    .describe("How old data may be"),
+  stop: z
+    .strictObject({
+      envSteps: z
+        .int()
+        .min(1)
+        .max(Number.MAX_SAFE_INTEGER)
+        .default(1_000_000)
+        .describe("Environment steps trained on at which the run ends; also the horizon of annealing"),
+      meanReturn: z
+        .number()
+        .nullable()
+        .default(null)
+        .describe("Mean return of the last 100 training episodes at which the run counts as solved; null = never"),
+      wallSeconds: z
+        .number()
+        .min(1)
+        .nullable()
+        .default(null)
+        .describe("Wall time at which the run stops, seconds; null = no limit"),
+    })
+    .prefault({})
+    .describe("When the run ends"),
+  deterministic: z
+    .boolean()
+    .default(false)
+    .describe("Exactly one version behind, fixed seeds, fixed order: the same seed gives the same checkpoint, bit for bit"),
+  logLevel: z
+    .enum(["debug", "info", "warn", "error"])
+    .default("info")
+    .describe("Least level written to the services' logs"),
+});
+
+export type RunConfig = z.output<typeof runConfigSchema>;
+
+/** JSON Schema (2020-12) of the run file, for editors and other tools. */
+export function runConfigJsonSchema(): Record<string, unknown> {
+  const schema = z.toJSONSchema(runConfigSchema, { io: "input", target: "draft-2020-12" });
+  return { title: "Skein run file", ...schema };
+}

@@ -1,0 +1,193 @@
+/**
+ * Engine on eager TensorFlow.js. Weights and moments are kept in flat arrays here; tensors are copies of them on
+ * the backend. Every tensor made during a call is disposed of before it returns.
+ */
+import * as tf from "@tensorflow/tfjs-core";
+import { SkeinError } from "../errors.js";
+import type { Model, ModelInputs, OutputColumn } from "../model/model.js";
+import type { NamedTensor, WeightsSnapshot } from "../types.js";
+import { adamState, adamStep, globalNorm, type AdamState } from "./adam.js";
+import type {
+  Columns,
+  Cotangents,
+  Engine,
+  EngineInputs,
+  LiveColumn,
+  OptimizerState,
+  OptimizerStep,
+  UpdateStats,
+} from "./engine.js";
+
+interface Slice {
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly at: number;
+  readonly size: number;
+}
+
+/** Checks a set of tensors against the parameters of a model; returns them by name. */
+function matching(slices: readonly Slice[], tensors: readonly NamedTensor[], what: string): Map<string, NamedTensor> {
+  const byName = new Map(tensors.map((tensor) => [tensor.name, tensor]));
+  for (const { name, shape } of slices) {
+    const tensor = byName.get(name);
+    if (tensor === undefined || tensor.shape.join("×") !== shape.join("×")) {
+      throw new SkeinError(
+        "CHECKPOINT_MISMATCH",
+        `${what}: expected tensor "${name}" [${shape.join("×")}], got ` +
+          (tensor === undefined ? "none of that name" : `[${tensor.shape.join("×")}]`) +
+          "; the model or the environment differs from the one these weights were trained with",
+      );
+    }
+  }
+  if (byName.size !== slices.length) {
+    const extra = [...byName.keys()].filter((name) => !slices.some((slice) => slice.name === name));
+    throw new SkeinError("CHECKPOINT_MISMATCH", `${what}: the model has no tensor named ${extra.join(", ")}`);
+  }
+  return byName;
+}
+
+export class TfjsEngine implements Engine {
+  private readonly slices: readonly Slice[];
+  private readonly flat: Float32Array;
+  private readonly gradient: Float32Array;
+  private adam: AdamState;
+  private tensors: tf.Tensor[] = [];
+
+  /** The backend must be set and ready. */
+  constructor(
+    readonly id: string,
+    private readonly model: Model,
+  ) {
+    let at = 0;
+    this.slices = model.parameters.map(({ name, shape }) => {
+      const size = shape.reduce((a, b) => a * b, 1);
+      const slice = { name, shape, at, size };
+      at += size;
+      return slice;
+    });
+    this.flat = new Float32Array(at);
+    this.gradient = new Float32Array(at);
+    this.adam = adamState(at);
+    this.upload();
+  }
+
+  async forward<K extends OutputColumn>(
+    inputs: EngineInputs,
+    want: readonly K[],
+  ): Promise<Record<K, Float32Array>> {
+    const result: Partial<Record<K, Float32Array>> = {};
+    tf.tidy(() => {
+      const outputs = this.model.forward(this.named(this.tensors), this.modelInputs(inputs), want);
+      for (const column of want) result[column] = read(outputs[column], column);
+    });
+    return Promise.resolve(result as Record<K, Float32Array>);
+  }
+
+  async update(
+    inputs: EngineInputs,
+    want: readonly LiveColumn[],
+    cotangents: (live: Columns<LiveColumn>) => Cotangents,
+    step: OptimizerStep,
+  ): Promise<UpdateStats> {
+    tf.tidy(() => {
+      const modelInputs = this.modelInputs(inputs);
+      // The gradient of Σ cotangent·column, cotangents constant, is the pull-back of the cotangents.
+      const weightedSum = (): tf.Scalar => {
+        const outputs = this.model.forward(this.named(this.tensors), modelInputs, want);
+        const live: Partial<Record<LiveColumn, Float32Array>> = {};
+        for (const column of want) live[column] = read(outputs[column], column);
+        const given = cotangents(live);
+        const products = want.flatMap((column) => {
+          const cotangent = given[column];
+          const output = outputs[column];
+          return cotangent === undefined || output === undefined
+            ? []
+            : [tf.sum<tf.Scalar>(tf.mul(output, tf.tensor(Float32Array.from(cotangent), output.shape)))];
+        });
+        return products.reduce((a, b) => tf.add<tf.Scalar>(a, b));
+      };
+      const parameterMayBeUnused = true;
+      const { grads } = tf.engine().gradients(weightedSum, this.tensors, undefined, parameterMayBeUnused);
+      this.gradient.fill(0);
+      for (const [k, { at }] of this.slices.entries()) {
+        const gradient = grads[k] as tf.Tensor | undefined;
+        if (gradient !== undefined) this.gradient.set(gradient.dataSync<"float32">(), at);
+      }
+    });
+    const gradNorm = globalNorm(this.gradient);
+    const applied = Number.isFinite(gradNorm);
+    if (applied) {
+      adamStep(this.flat, this.gradient, gradNorm, this.adam, step);
+      this.upload();
+    }
+    return Promise.resolve({ gradNorm, applied });
+  }
+
+  weights(version: number): WeightsSnapshot {
+    return { version, tensors: this.tensorsOf(this.flat) };
+  }
+
+  load(weights: WeightsSnapshot): void {
+    const byName = matching(this.slices, weights.tensors, `weights of version ${weights.version}`);
+    for (const { name, at } of this.slices) this.flat.set(byName.get(name)!.data, at);
+    this.upload();
+  }
+
+  optimizerState(): OptimizerState {
+    const moments = (array: Float32Array, prefix: string): NamedTensor[] =>
+      this.tensorsOf(array).map((tensor) => ({ ...tensor, name: `${prefix}/${tensor.name}` }));
+    return { steps: this.adam.steps, tensors: [...moments(this.adam.m, "m"), ...moments(this.adam.v, "v")] };
+  }
+
+  loadOptimizerState(state: OptimizerState): void {
+    const prefixed = (prefix: string): Slice[] =>
+      this.slices.map((slice) => ({ ...slice, name: `${prefix}/${slice.name}` }));
+    const slices = [...prefixed("m"), ...prefixed("v")];
+    const byName = matching(slices, state.tensors, "optimiser state");
+    const adam = adamState(this.flat.length);
+    adam.steps = state.steps;
+    for (const { name, at } of this.slices) {
+      adam.m.set(byName.get(`m/${name}`)!.data, at);
+      adam.v.set(byName.get(`v/${name}`)!.data, at);
+    }
+    this.adam = adam;
+  }
+
+  close(): void {
+    tf.dispose(this.tensors);
+    this.tensors = [];
+  }
+
+  private named(tensors: readonly tf.Tensor[]): Record<string, tf.Tensor> {
+    return Object.fromEntries(this.slices.map(({ name }, k) => [name, tensors[k]!]));
+  }
+
+  private modelInputs({ steps, observations, actions }: EngineInputs): ModelInputs {
+    return {
+      observations: tf.tensor2d(observations, [steps, observations.length / steps]),
+      actions: actions === null ? null : tf.tensor2d(actions, [steps, actions.length / steps]),
+    };
+  }
+
+  private tensorsOf(array: Float32Array): NamedTensor[] {
+    return this.slices.map(({ name, shape, at, size }) => ({
+      name,
+      dtype: "float32",
+      shape,
+      data: array.slice(at, at + size),
+    }));
+  }
+
+  /** Replaces the backend's copies. `slice`, because a backend may keep the array it is given. */
+  private upload(): void {
+    tf.dispose(this.tensors);
+    this.tensors = this.slices.map(({ shape, at, size }) =>
+      tf.tensor(this.flat.slice(at, at + size), [...shape], "float32"),
+    );
+  }
+}
+
+function read(output: tf.Tensor | undefined, column: string): Float32Array {
+  if (output === undefined) throw new SkeinError("INTERNAL", `model: no output column "${column}"`);
+  return output.dataSync<"float32">();
+}

@@ -1,0 +1,74 @@
+/**
+ * Base of the built-in vector environments: state as a struct of arrays, one random stream an instance, time
+ * limit and same-step reset in one place. A subclass only writes its physics.
+ */
+import { Random } from "../random.js";
+import type { ActionArray, EnvironmentSpec, VectorEnvironment } from "./environment.js";
+import { widthOf } from "./spaces.js";
+
+export abstract class ArrayEnvironment implements VectorEnvironment {
+  readonly observations: Float32Array;
+  readonly finalObservations: Float32Array;
+  readonly rewards: Float64Array;
+  readonly terminated: Uint8Array;
+  readonly truncated: Uint8Array;
+  /** state[k][i] is variable k of instance i. */
+  readonly state: readonly Float64Array[];
+  /** Steps taken in the running episode of each instance. */
+  readonly elapsed: Uint32Array;
+  protected readonly random: Random[] = [];
+  private readonly observationWidth: number;
+  private readonly timeLimit: number;
+
+  constructor(
+    readonly spec: EnvironmentSpec,
+    readonly count: number,
+    stateWidth: number,
+  ) {
+    this.observationWidth = widthOf(spec.observationSpace);
+    this.timeLimit = spec.maxEpisodeSteps ?? Number.POSITIVE_INFINITY;
+    this.observations = new Float32Array(count * this.observationWidth);
+    this.finalObservations = new Float32Array(count * this.observationWidth);
+    this.rewards = new Float64Array(count);
+    this.terminated = new Uint8Array(count);
+    this.truncated = new Uint8Array(count);
+    this.state = Array.from({ length: stateWidth }, () => new Float64Array(count));
+    this.elapsed = new Uint32Array(count);
+    for (let i = 0; i < count; i++) this.random.push(new Random(0));
+  }
+
+  /** Draws the start state of instance i from `random`. */
+  protected abstract begin(i: number, random: Random): void;
+  /** Advances instance i, without time limit or reset; writes `state`, `rewards[i]` and `terminated[i]`. */
+  abstract advance(i: number, actions: ActionArray): void;
+  /** Writes the observation of instance i to `out` from `at` on. */
+  abstract observe(i: number, out: Float32Array, at: number): void;
+
+  reset(seeds: Uint32Array): void {
+    for (let i = 0; i < this.count; i++) {
+      this.random[i] = new Random(seeds[i] ?? 0);
+      this.restart(i);
+    }
+  }
+
+  step(actions: ActionArray): void {
+    for (let i = 0; i < this.count; i++) {
+      this.advance(i, actions);
+      const elapsed = ++this.elapsed[i]!;
+      const truncated = this.terminated[i] === 0 && elapsed >= this.timeLimit ? 1 : 0;
+      this.truncated[i] = truncated;
+      if (this.terminated[i] === 1 || truncated === 1) {
+        this.observe(i, this.finalObservations, i * this.observationWidth);
+        this.restart(i);
+      } else {
+        this.observe(i, this.observations, i * this.observationWidth);
+      }
+    }
+  }
+
+  private restart(i: number): void {
+    this.elapsed[i] = 0;
+    this.begin(i, this.random[i]!);
+    this.observe(i, this.observations, i * this.observationWidth);
+  }
+}

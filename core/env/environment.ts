@@ -1,0 +1,73 @@
+/**
+ * THE environment seam. Users write one Gymnasium-shaped `Environment`; everything above it sees only
+ * `VectorEnvironment`: many instances stepped together on typed arrays.
+ */
+import type { z } from "zod";
+import type { Space } from "./spaces.js";
+
+/** What an environment is, before an instance exists. */
+export interface EnvironmentSpec {
+  readonly id: string;
+  readonly observationSpace: Space;
+  readonly actionSpace: Space;
+  /** Steps after which an episode is truncated; null = never. */
+  readonly maxEpisodeSteps: number | null;
+  /** Mean return at which the environment counts as solved; null = none published. */
+  readonly rewardThreshold: number | null;
+}
+
+/** One element of a space as a user's environment sees it: a number for discrete spaces, else an array. */
+export type Observation = number | ArrayLike<number>;
+export type Action = number | readonly number[];
+
+export interface StepResult {
+  readonly observation: Observation;
+  readonly reward: number;
+  /** The episode reached an end state: nothing comes after it. */
+  readonly terminated: boolean;
+  /** The episode was cut short (a time limit): its value goes on. */
+  readonly truncated: boolean;
+}
+
+/** A single environment, as users write it. Both calls may be asynchronous. */
+export interface Environment {
+  /** Starts an episode. The same seed gives the same episode for the same actions. */
+  reset(options: { readonly seed: number }): Observation | Promise<Observation>;
+  step(action: Action): StepResult | Promise<StepResult>;
+  close?(): void | Promise<void>;
+}
+
+/** Actions of `count` instances: Int32Array for discrete spaces, Float32Array for boxes; [count · width]. */
+export type ActionArray = Int32Array | Float32Array;
+
+/**
+ * `count` instances stepped together, each with its own random stream. After `step`, an instance whose episode
+ * ended has already been reset: `observations` holds the first observation of its next episode and
+ * `finalObservations` the last one of the episode that ended.
+ */
+export interface VectorEnvironment {
+  readonly spec: EnvironmentSpec;
+  readonly count: number;
+  /** [count · O] */
+  readonly observations: Float32Array;
+  /** [count · O]; defined for an instance only directly after a step that ended its episode. */
+  readonly finalObservations: Float32Array;
+  /** [count] */
+  readonly rewards: Float64Array;
+  /** [count], 0 or 1 */
+  readonly terminated: Uint8Array;
+  /** [count], 0 or 1; never 1 together with `terminated` */
+  readonly truncated: Uint8Array;
+  /** Seeds and resets every instance; `seeds` [count]. */
+  reset(seeds: Uint32Array): void | Promise<void>;
+  step(actions: ActionArray): void | Promise<void>;
+  close?(): void | Promise<void>;
+}
+
+/** How to make an environment: an id, its parameters and a vectorised constructor. */
+export interface EnvironmentDefinition<P = unknown> {
+  readonly id: string;
+  readonly params: z.ZodType<P>;
+  spec(params: P): EnvironmentSpec;
+  vectorize(spec: EnvironmentSpec, params: P, count: number): VectorEnvironment;
+}

@@ -1,0 +1,70 @@
+/**
+ * What a user's environment returned, checked against its spec. Each function returns a complaint (what, got)
+ * or null: the caller knows which environment, instance and step it is about.
+ */
+import { inspect } from "node:util";
+import type { StepResult } from "./environment.js";
+import { describeSpace, widthOf, type Space } from "./spaces.js";
+
+/** A value on one short line. */
+export function show(value: unknown): string {
+  return inspect(value, { depth: 1, breakLength: Infinity, maxArrayLength: 8, maxStringLength: 60 });
+}
+
+/** Finite in float32, which is how observations and rewards travel: 1e300 is not. */
+function isFiniteNumber(value: unknown): value is number {
+  return typeof value === "number" && Number.isFinite(Math.fround(value));
+}
+
+function isArrayLike(value: unknown): value is ArrayLike<unknown> {
+  return typeof value === "object" && value !== null && "length" in value && typeof value.length === "number";
+}
+
+function complainAboutIndex(name: string, value: unknown, n: number): string | null {
+  const fits = typeof value === "number" && Number.isInteger(value) && value >= 0 && value < n;
+  return fits ? null : `${name} is ${show(value)}, expected an integer 0 … ${n - 1}`;
+}
+
+/** Writes `observation` to `out` from `at` on, or says why it is no element of `space`. */
+export function writeObservation(
+  space: Space,
+  observation: unknown,
+  out: Float32Array,
+  at: number,
+): string | null {
+  if (space.kind === "discrete") {
+    const complaint = complainAboutIndex("observation", observation, space.n);
+    if (complaint === null) out[at] = observation as number;
+    return complaint;
+  }
+  const width = widthOf(space);
+  if (!isArrayLike(observation)) {
+    return `observation is ${show(observation)}, expected a flat array of ${width} numbers for ${describeSpace(space)}`;
+  }
+  if (observation.length !== width) {
+    return `observation has length ${observation.length}, expected ${width} for ${describeSpace(space)}`;
+  }
+  for (let k = 0; k < width; k++) {
+    const value = observation[k];
+    if (space.kind === "multiDiscrete") {
+      const complaint = complainAboutIndex(`observation[${k}]`, value, space.sizes[k] ?? 0);
+      if (complaint !== null) return complaint;
+    } else if (!isFiniteNumber(value)) {
+      return `observation[${k}] is ${show(value)}, expected a number finite in float32`;
+    }
+    out[at + k] = value as number;
+  }
+  return null;
+}
+
+/** Says what is wrong with everything in a step's result but its observation. */
+export function complainAboutResult(result: unknown): string | null {
+  if (typeof result !== "object" || result === null) {
+    return `result is ${show(result)}, expected { observation, reward, terminated, truncated }`;
+  }
+  const { reward, terminated, truncated } = result as Partial<Record<keyof StepResult, unknown>>;
+  if (!isFiniteNumber(reward)) return `reward is ${show(reward)}, expected a number finite in float32`;
+  if (typeof terminated !== "boolean") return `terminated is ${show(terminated)}, expected true or false`;
+  if (typeof truncated !== "boolean") return `truncated is ${show(truncated)}, expected true or false`;
+  return null;
+}

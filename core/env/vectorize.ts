@@ -1,0 +1,277 @@
+/**
+ * A user's single `Environment` as a `VectorEnvironment`. All instances of one `step` run at once: where they
+ * return promises they are awaited together; where none does, `step` itself is synchronous. What they return is
+ * checked before it goes anywhere. After a failure the environment is usable again only from `reset` on.
+ */
+import { z } from "zod";
+import { expectLength, messageOf, SkeinError, toSkeinError } from "../errors.js";
+import { Random } from "../random.js";
+import type {
+  Action,
+  ActionArray,
+  Environment,
+  EnvironmentDefinition,
+  EnvironmentSpec,
+  Observation,
+  StepResult,
+  VectorEnvironment,
+} from "./environment.js";
+import { widthOf, type Space } from "./spaces.js";
+import { complainAboutResult, show, writeObservation } from "./step-result.js";
+
+type Awaitable<T> = T | Promise<T>;
+
+function isPromise<T>(value: Awaitable<T>): value is Promise<T> {
+  return typeof (value as Promise<T> | null | undefined)?.then === "function";
+}
+
+/** Runs `act` for 0 … count−1, all at once; a promise only where some `act` gave one. Throws the first failure. */
+function forEach(count: number, act: (i: number) => Awaitable<void>): Awaitable<void> {
+  const pending: Promise<void>[] = [];
+  const failures: SkeinError[] = [];
+  for (let i = 0; i < count; i++) {
+    try {
+      const running = act(i);
+      if (isPromise(running)) pending.push(running);
+    } catch (error) {
+      failures.push(toSkeinError(error));
+    }
+  }
+  if (pending.length > 0) {
+    // Awaited even after a failure: a promise left alone could reject unheard and end the process.
+    return Promise.all([...failures.map((failure) => Promise.reject(failure)), ...pending]).then(
+      () => undefined,
+    );
+  }
+  if (failures[0] !== undefined) throw failures[0];
+}
+
+interface Instance {
+  readonly environment: Environment;
+  /** Draws the seed of every episode but the first. */
+  random: Random;
+  /** Seed of the running episode. */
+  seed: number;
+  /** Steps taken in the running episode. */
+  elapsed: number;
+}
+
+class UserVectorEnvironment implements VectorEnvironment {
+  readonly observations: Float32Array;
+  readonly finalObservations: Float32Array;
+  readonly rewards: Float64Array;
+  readonly terminated: Uint8Array;
+  readonly truncated: Uint8Array;
+  private readonly instances: readonly Instance[];
+  private readonly observationWidth: number;
+  private readonly actionWidth: number;
+  private readonly timeLimit: number;
+
+  constructor(
+    readonly spec: EnvironmentSpec,
+    create: () => Environment,
+    readonly count: number,
+  ) {
+    this.observationWidth = widthOf(spec.observationSpace);
+    this.actionWidth = widthOf(spec.actionSpace);
+    this.timeLimit = spec.maxEpisodeSteps ?? Number.POSITIVE_INFINITY;
+    this.observations = new Float32Array(count * this.observationWidth);
+    this.finalObservations = new Float32Array(count * this.observationWidth);
+    this.rewards = new Float64Array(count);
+    this.terminated = new Uint8Array(count);
+    this.truncated = new Uint8Array(count);
+    this.instances = Array.from({ length: count }, (_, i) => ({
+      environment: createInstance(spec.id, i, create),
+      random: new Random(0),
+      seed: 0,
+      elapsed: 0,
+    }));
+  }
+
+  reset(seeds: Uint32Array): Awaitable<void> {
+    expectLength("reset", "seeds", this.count, seeds.length);
+    return forEach(this.count, (i) => {
+      this.instances[i]!.random = new Random(seeds[i]!);
+      return this.begin(i, seeds[i]!);
+    });
+  }
+
+  step(actions: ActionArray): Awaitable<void> {
+    expectLength("step", "actions", this.count * this.actionWidth, actions.length);
+    return forEach(this.count, (i) => {
+      const instance = this.instances[i]!;
+      const action = actionOf(this.spec.actionSpace, actions, i * this.actionWidth);
+      instance.elapsed++;
+      return this.call(
+        i,
+        "step()",
+        () => instance.environment.step(action),
+        (result) => this.accept(i, result),
+      );
+    });
+  }
+
+  close(): Awaitable<void> {
+    return forEach(this.count, (i) => {
+      const { environment } = this.instances[i]!;
+      return this.call(
+        i,
+        "close()",
+        () => environment.close?.(),
+        () => undefined,
+      );
+    });
+  }
+
+  private begin(i: number, seed: number): Awaitable<void> {
+    const instance = this.instances[i]!;
+    instance.seed = seed;
+    instance.elapsed = 0;
+    return this.call(
+      i,
+      "reset()",
+      () => instance.environment.reset({ seed }),
+      (observation) => this.write(i, "reset()", observation, this.observations),
+    );
+  }
+
+  /** Takes one step's result; the instance of an episode that ended begins its next one. */
+  private accept(i: number, result: StepResult): Awaitable<void> {
+    const complaint = complainAboutResult(result);
+    if (complaint !== null) throw this.refusal(i, "step()", complaint);
+    const instance = this.instances[i]!;
+    const truncated = !result.terminated && (result.truncated || instance.elapsed >= this.timeLimit);
+    const ended = result.terminated || truncated;
+    this.write(i, "step()", result.observation, ended ? this.finalObservations : this.observations);
+    this.rewards[i] = result.reward;
+    this.terminated[i] = result.terminated ? 1 : 0;
+    this.truncated[i] = truncated ? 1 : 0;
+    if (ended) return this.begin(i, instance.random.nextUint32());
+  }
+
+  private write(i: number, method: string, observation: Observation, out: Float32Array): void {
+    const at = i * this.observationWidth;
+    const complaint = writeObservation(this.spec.observationSpace, observation, out, at);
+    if (complaint !== null) throw this.refusal(i, method, complaint);
+  }
+
+  /** Calls the user's code and hands on what it gives, at once or when it comes. */
+  private call<T>(
+    i: number,
+    method: string,
+    act: () => Awaitable<T>,
+    next: (value: T) => Awaitable<void>,
+  ): Awaitable<void> {
+    let value: Awaitable<T>;
+    try {
+      value = act();
+    } catch (error) {
+      throw this.failure(i, method, error);
+    }
+    if (!isPromise(value)) return next(value);
+    return value.then(next, (error: unknown) => {
+      throw this.failure(i, method, error);
+    });
+  }
+
+  private failure(i: number, method: string, cause: unknown): SkeinError {
+    const text = `${this.where(i)}: ${method} threw "${messageOf(cause)}". ${this.replay(i)}`;
+    return new SkeinError("ENVIRONMENT_FAILED", text, { cause });
+  }
+
+  private refusal(i: number, method: string, complaint: string): SkeinError {
+    const text = `${this.where(i)}: ${method} returned a wrong value: ${complaint}. Correct ${method} or the environment's spaces. ${this.replay(i)}`;
+    return new SkeinError("ENVIRONMENT_FAILED", text);
+  }
+
+  private where(i: number): string {
+    return `environment "${this.spec.id}", instance ${i}, step ${this.instances[i]!.elapsed} of its episode`;
+  }
+
+  private replay(i: number): string {
+    return `The episode began with reset({ seed: ${this.instances[i]!.seed} }).`;
+  }
+}
+
+function createInstance(id: string, i: number, create: () => Environment): Environment {
+  try {
+    return create();
+  } catch (cause) {
+    const text = `environment "${id}", instance ${i}, step 0: create() threw "${messageOf(cause)}"`;
+    throw new SkeinError("ENVIRONMENT_FAILED", text, { cause });
+  }
+}
+
+/** One instance's action as the user's environment takes it; a copy, so it may be kept. */
+function actionOf(space: Space, actions: ActionArray, at: number): Action {
+  return space.kind === "discrete" ? actions[at]! : Array.from(actions.subarray(at, at + widthOf(space)));
+}
+
+/** `count` instances of a user's environment, stepped together. */
+export function vectorizeEnvironment(
+  spec: EnvironmentSpec,
+  create: () => Environment,
+  count: number,
+): VectorEnvironment {
+  return new UserVectorEnvironment(spec, create, count);
+}
+
+const paramSchema = z.union([z.string(), z.number(), z.boolean()], {
+  error: "expected a string, a number, true or false",
+});
+const paramsSchema = z.record(z.string(), paramSchema).default({});
+/** What the run file gives under `environment.params`. */
+export type EnvironmentParams = z.infer<typeof paramsSchema>;
+
+export interface EnvironmentDescription {
+  readonly id: string;
+  readonly observationSpace: Space;
+  readonly actionSpace: Space;
+  /** Steps after which an episode is truncated; default null = never. */
+  readonly maxEpisodeSteps?: number | null;
+  /** Mean return at which the environment counts as solved; default null. */
+  readonly rewardThreshold?: number | null;
+  /** One instance; called once for each. */
+  create(params: EnvironmentParams): Environment;
+}
+
+/** What a user's module exports to bring its own environment. */
+export function defineEnvironment(
+  description: EnvironmentDescription,
+): EnvironmentDefinition<EnvironmentParams> {
+  const { id, observationSpace, actionSpace, maxEpisodeSteps = null, rewardThreshold = null } = description;
+  checkSpace(id, "observationSpace", observationSpace);
+  checkSpace(id, "actionSpace", actionSpace);
+  if (maxEpisodeSteps !== null && !(Number.isInteger(maxEpisodeSteps) && maxEpisodeSteps > 0)) {
+    throw wrongDescription(id, "maxEpisodeSteps", "a positive integer or null", maxEpisodeSteps);
+  }
+  const spec: EnvironmentSpec = { id, observationSpace, actionSpace, maxEpisodeSteps, rewardThreshold };
+  return {
+    id,
+    params: paramsSchema,
+    spec: () => spec,
+    vectorize: (environmentSpec, params, count) =>
+      vectorizeEnvironment(environmentSpec, () => description.create(params), count),
+  };
+}
+
+function wrongDescription(id: string, field: string, expected: string, got: unknown): SkeinError {
+  const text = `defineEnvironment("${id}"): ${field} must be ${expected}, got ${show(got)}`;
+  return new SkeinError("ENVIRONMENT_FAILED", text);
+}
+
+/** A space written by hand in JavaScript has no compiler to check it. */
+function checkSpace(id: string, field: string, space: Space): void {
+  const kinds: readonly unknown[] = ["box", "discrete", "multiDiscrete"];
+  if (!kinds.includes((space as Space | undefined)?.kind)) {
+    throw wrongDescription(id, field, "made with box(), discrete() or multiDiscrete()", space);
+  }
+  if (space.kind === "box" && [space.low, space.high].some((bound) => bound.length !== widthOf(space))) {
+    throw wrongDescription(
+      id,
+      field,
+      `given ${widthOf(space)} low and high bounds, as its shape says`,
+      space,
+    );
+  }
+}

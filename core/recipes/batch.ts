@@ -1,0 +1,163 @@
+/** A training batch: rollouts side by side, in float64 columns that recipes read and add to. */
+import type { EngineInputs } from "../engine/engine.js";
+import { SkeinError } from "../errors.js";
+import type { Rollout, RolloutColumns } from "../types.js";
+import { rowCount, stepCount } from "../types.js";
+
+export type ColumnSet = Readonly<Record<string, Float64Array>>;
+
+/**
+ * N steps in R ragged rows. Always present: step columns `rewards`, `behaviorLogprobs`; row columns `trajectory`
+ * (same number = same trajectory in the whole fleet), `truncated`.
+ */
+export interface Batch {
+  /** [R+1] */
+  readonly offsets: Uint32Array;
+  /** [N] 1 = chosen by the policy */
+  readonly mask: Uint8Array;
+  /** [R] */
+  readonly terminated: Uint8Array;
+  readonly inputs: EngineInputs;
+  /** [R·O] */
+  readonly finalObservations: Float32Array;
+  /** [N] each */
+  readonly step: ColumnSet;
+  /** [R] each */
+  readonly row: ColumnSet;
+}
+
+function concat<T extends Float32Array | Int32Array | Uint8Array | Float64Array>(
+  make: (length: number) => T,
+  parts: readonly ArrayLike<number>[],
+): T {
+  const out = make(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    out.set(part, at);
+    at += part.length;
+  }
+  return out;
+}
+
+const TRAJECTORIES_PER_SEAT = 2 ** 32;
+
+/** Joins rollouts in the order given. They must come from one environment. */
+export function assembleBatch(rollouts: readonly Rollout[]): Batch {
+  const columns = rollouts.map((rollout) => rollout.columns);
+  const first = columns[0];
+  if (first === undefined) throw new SkeinError("INTERNAL", "assembleBatch: expected at least one rollout, got none");
+  const { observationWidth, actionWidth } = first;
+  for (const c of columns) {
+    if (c.observationWidth !== observationWidth || c.actionWidth !== actionWidth) {
+      throw new SkeinError(
+        "SHAPE",
+        `assembleBatch: expected observations and actions ${observationWidth} and ${actionWidth} wide, ` +
+          `got ${c.observationWidth} and ${c.actionWidth}; do all actors run the same environment?`,
+      );
+    }
+  }
+  const f32 = (n: number): Float32Array => new Float32Array(n);
+  const f64 = (n: number): Float64Array => new Float64Array(n);
+  const u8 = (n: number): Uint8Array => new Uint8Array(n);
+  const all = (pick: (c: RolloutColumns) => ArrayLike<number>): ArrayLike<number>[] => columns.map(pick);
+  const steps = columns.reduce((sum, c) => sum + stepCount(c), 0);
+  const offsets = new Uint32Array(columns.reduce((sum, c) => sum + rowCount(c), 0) + 1);
+  let row = 0;
+  let step = 0;
+  for (const c of columns) {
+    for (let i = 0; i < rowCount(c); i++) offsets[++row] = step + c.offsets[i + 1]!;
+    step += stepCount(c);
+  }
+  const integerActions = first.actions instanceof Int32Array;
+  return {
+    offsets,
+    mask: concat(u8, all((c) => c.mask)),
+    terminated: concat(u8, all((c) => c.terminated)),
+    inputs: {
+      steps,
+      observations: concat(f32, all((c) => c.observations)),
+      actions: concat<Float32Array | Int32Array>(
+        integerActions ? (n) => new Int32Array(n) : f32,
+        all((c) => c.actions),
+      ),
+    },
+    finalObservations: concat(f32, all((c) => c.finalObservations)),
+    step: {
+      rewards: concat(f64, all((c) => c.rewards)),
+      behaviorLogprobs: concat(f64, all((c) => c.behaviorLogprobs)),
+    },
+    row: {
+      truncated: concat(f64, all((c) => c.truncated)),
+      trajectory: concat(
+        f64,
+        rollouts.map(({ seat, columns: c }) => Array.from(c.trajectoryIds, (id) => seat * TRAJECTORIES_PER_SEAT + id)),
+      ),
+    },
+  };
+}
+
+export function withColumns(batch: Batch, added: { readonly step?: ColumnSet; readonly row?: ColumnSet }): Batch {
+  return { ...batch, step: { ...batch.step, ...added.step }, row: { ...batch.row, ...added.row } };
+}
+
+/** A step column, or RECIPE_INVALID naming what is missing. */
+export function stepColumn(batch: Batch, name: string): Float64Array {
+  const column = batch.step[name];
+  if (column === undefined) {
+    throw new SkeinError(
+      "RECIPE_INVALID",
+      `recipe: needs the step column "${name}"; present: ${Object.keys(batch.step).join(", ")}`,
+    );
+  }
+  return column;
+}
+
+function gather<T extends Float32Array | Int32Array | Float64Array | Uint8Array>(
+  source: T,
+  out: T,
+  indices: Uint32Array,
+  width: number,
+): T {
+  for (let k = 0; k < indices.length; k++) {
+    const from = indices[k]! * width;
+    for (let j = 0; j < width; j++) out[k * width + j] = source[from + j]!;
+  }
+  return out;
+}
+
+/**
+ * The steps named, in that order, as a batch of its own in which every step is a row. Row columns and what
+ * belongs to row ends are left behind: they have served their purpose once a batch is sealed.
+ */
+export function selectSteps(batch: Batch, indices: Uint32Array): Batch {
+  const n = indices.length;
+  const { inputs } = batch;
+  const observationWidth = inputs.observations.length / inputs.steps;
+  const step: Record<string, Float64Array> = {};
+  for (const [name, column] of Object.entries(batch.step)) step[name] = gather(column, new Float64Array(n), indices, 1);
+  const { actions } = inputs;
+  const actionWidth = actions === null ? 0 : actions.length / inputs.steps;
+  return {
+    offsets: Uint32Array.from({ length: n + 1 }, (_, i) => i),
+    mask: gather(batch.mask, new Uint8Array(n), indices, 1),
+    terminated: new Uint8Array(n),
+    inputs: {
+      steps: n,
+      observations: gather(
+        inputs.observations,
+        new Float32Array(n * observationWidth),
+        indices,
+        observationWidth,
+      ),
+      actions:
+        actions === null
+          ? null
+          : actions instanceof Int32Array
+            ? gather(actions, new Int32Array(n * actionWidth), indices, actionWidth)
+            : gather(actions, new Float32Array(n * actionWidth), indices, actionWidth),
+    },
+    finalObservations: new Float32Array(0),
+    step,
+    row: {},
+  };
+}

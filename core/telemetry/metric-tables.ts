@@ -1,0 +1,291 @@
+/**
+ * Every metric of every service: name, type, unit, labels and meaning, one table a role. The registries (metrics.ts)
+ * and docs/metrics.md (metrics-page.ts) both come from here.
+ *
+ * Names are `skein_<role>_<what>_<unit>`; durations are in seconds; counters end in `_total` and count from the start
+ * of the process.
+ */
+import type { Phase } from "../transport/transport.js";
+
+/** Upper bounds of the duration histograms, seconds. */
+const DURATIONS = [
+  0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60,
+] as const;
+
+const PHASES = ["waiting", "running", "draining", "finished"] as const satisfies readonly Phase[];
+
+interface DescriptorBase {
+  readonly name: string;
+  readonly help: string;
+  readonly unit: string;
+}
+
+/**
+ * counter = only grows · gauge = one number · labelled = one gauge a value of `label` · state = one gauge a state, 1
+ * for the present one and 0 for the others · histogram = counts below each bucket, sum and count.
+ */
+export type MetricDescriptor = DescriptorBase &
+  (
+    | { readonly type: "counter" }
+    | { readonly type: "gauge" }
+    | { readonly type: "labelled"; readonly label: string }
+    | { readonly type: "state"; readonly label: string; readonly states: readonly string[] }
+    | { readonly type: "histogram"; readonly buckets: readonly number[] }
+  );
+
+export type MetricTable = Readonly<Record<string, MetricDescriptor>>;
+
+export const coordinatorMetricTable = {
+  registeredActors: {
+    name: "skein_coordinator_registered_actors",
+    type: "gauge",
+    unit: "actors",
+    help: "Actors whose lease is alive",
+  },
+  expiredLeases: {
+    name: "skein_coordinator_expired_leases_total",
+    type: "counter",
+    unit: "leases",
+    help: "Leases that ended without a heartbeat: a service died or was cut off",
+  },
+  grantedRequests: {
+    name: "skein_coordinator_granted_requests_total",
+    type: "counter",
+    unit: "requests",
+    help: "Rollout requests handed to actor seats",
+  },
+  completedRequests: {
+    name: "skein_coordinator_completed_requests_total",
+    type: "counter",
+    unit: "requests",
+    help: "Rollout requests that their seat has delivered",
+  },
+  voidedRequests: {
+    name: "skein_coordinator_voided_requests_total",
+    type: "counter",
+    unit: "requests",
+    help: "Rollout requests given up because their actor's lease ended",
+  },
+  policyVersion: {
+    name: "skein_coordinator_policy_version",
+    type: "gauge",
+    unit: "version",
+    help: "Newest policy version the coordinator holds",
+  },
+  publishedWeights: {
+    name: "skein_coordinator_published_weights_total",
+    type: "counter",
+    unit: "snapshots",
+    help: "Weights snapshots taken from the learner",
+  },
+  watchers: {
+    name: "skein_coordinator_watchers",
+    type: "gauge",
+    unit: "streams",
+    help: "Open streams that follow the weights",
+  },
+  acceptedSteps: {
+    name: "skein_coordinator_accepted_steps",
+    type: "gauge",
+    unit: "environment steps",
+    help: "Steps delivered by actors that the learner has neither trained on nor dropped yet",
+  },
+  runningSteps: {
+    name: "skein_coordinator_running_steps",
+    type: "gauge",
+    unit: "environment steps",
+    help: "Steps of granted requests that are neither delivered nor void",
+  },
+  phase: {
+    name: "skein_coordinator_phase",
+    type: "state",
+    unit: "0 or 1",
+    label: "phase",
+    states: PHASES,
+    help: "1 for the phase the run is in, 0 for the others",
+  },
+} as const satisfies MetricTable;
+
+export const learnerMetricTable = {
+  envSteps: {
+    name: "skein_learner_env_steps_total",
+    type: "counter",
+    unit: "environment steps",
+    help: "Environment steps trained on",
+  },
+  updates: {
+    name: "skein_learner_updates_total",
+    type: "counter",
+    unit: "updates",
+    help: "Optimiser steps made",
+  },
+  skippedUpdates: {
+    name: "skein_learner_skipped_updates_total",
+    type: "counter",
+    unit: "updates",
+    help: "Optimiser steps left out because loss or gradient was not finite; the last good weights stay",
+  },
+  policyVersion: {
+    name: "skein_learner_policy_version",
+    type: "gauge",
+    unit: "version",
+    help: "Policy version last published",
+  },
+  receivedRollouts: {
+    name: "skein_learner_received_rollouts_total",
+    type: "counter",
+    unit: "rollouts",
+    help: "Rollouts that arrived, repeats included",
+  },
+  trainedRollouts: {
+    name: "skein_learner_trained_rollouts_total",
+    type: "counter",
+    unit: "rollouts",
+    help: "Rollouts trained on",
+  },
+  duplicateRollouts: {
+    name: "skein_learner_duplicate_rollouts_total",
+    type: "counter",
+    unit: "rollouts",
+    help: "Rollouts that had arrived before, acknowledged and dropped",
+  },
+  staleRollouts: {
+    name: "skein_learner_stale_rollouts_total",
+    type: "counter",
+    unit: "rollouts",
+    help: "Rollouts dropped because their policyLag exceeds staleness.maxPolicyLag",
+  },
+  refusedRollouts: {
+    name: "skein_learner_refused_rollouts_total",
+    type: "counter",
+    unit: "rollouts",
+    help: "Rollouts sent back: of another run, of the wrong shape, or empty",
+  },
+  rolloutBytes: {
+    name: "skein_learner_rollout_bytes_total",
+    type: "counter",
+    unit: "bytes",
+    help: "Encoded size of the rollouts that arrived",
+  },
+  batchWaitSeconds: {
+    name: "skein_learner_batch_wait_seconds",
+    type: "histogram",
+    unit: "seconds",
+    buckets: DURATIONS,
+    help: "Time the learner waited for a batch to fill; large = add actors",
+  },
+  updateSeconds: {
+    name: "skein_learner_update_seconds",
+    type: "histogram",
+    unit: "seconds",
+    buckets: DURATIONS,
+    help: "Time to train on one batch, all epochs and minibatches; large beside the wait = the learner is the bottleneck",
+  },
+  publishSeconds: {
+    name: "skein_learner_publish_seconds",
+    type: "histogram",
+    unit: "seconds",
+    buckets: DURATIONS,
+    help: "Time to hand one weights snapshot to the coordinator",
+  },
+  checkpointSeconds: {
+    name: "skein_learner_checkpoint_seconds",
+    type: "histogram",
+    unit: "seconds",
+    buckets: DURATIONS,
+    help: "Time to write one checkpoint",
+  },
+  lastCheckpointTimestamp: {
+    name: "skein_learner_last_checkpoint_timestamp_seconds",
+    type: "gauge",
+    unit: "Unix seconds",
+    help: "When the last checkpoint was written; 0 = none by this process",
+  },
+  meanReturn: {
+    name: "skein_learner_mean_return",
+    type: "gauge",
+    unit: "reward",
+    help: "Mean return of the last 100 training episodes (of fewer, while there are fewer); NaN before the first ends",
+  },
+  policyLagMean: {
+    name: "skein_learner_policy_lag_mean_versions",
+    type: "gauge",
+    unit: "versions",
+    help: "Mean policyLag of the rows of the last batch",
+  },
+  policyLagMax: {
+    name: "skein_learner_policy_lag_max_versions",
+    type: "gauge",
+    unit: "versions",
+    help: "Largest policyLag of the rows of the last batch",
+  },
+  lossStats: {
+    name: "skein_learner_loss_stats",
+    type: "labelled",
+    unit: "as named",
+    label: "name",
+    help: "Loss terms and health of the last batch: policyLoss, valueLoss, entropy (nats), klK3 (nats), clipFraction …",
+  },
+} as const satisfies MetricTable;
+
+export const actorMetricTable = {
+  envSteps: {
+    name: "skein_actor_env_steps_total",
+    type: "counter",
+    unit: "environment steps",
+    help: "Environment steps taken, over all threads",
+  },
+  episodes: {
+    name: "skein_actor_episodes_total",
+    type: "counter",
+    unit: "episodes",
+    help: "Episodes ended, terminated or truncated",
+  },
+  fragments: {
+    name: "skein_actor_fragments_total",
+    type: "counter",
+    unit: "fragments",
+    help: "Fragments collected and acknowledged by the learner",
+  },
+  inferenceSeconds: {
+    name: "skein_actor_inference_seconds",
+    type: "histogram",
+    unit: "seconds",
+    buckets: DURATIONS,
+    help: "Time spent in the policy network, per fragment",
+  },
+  environmentSeconds: {
+    name: "skein_actor_environment_seconds",
+    type: "histogram",
+    unit: "seconds",
+    buckets: DURATIONS,
+    help: "Time spent stepping environments, per fragment",
+  },
+  sendWaitSeconds: {
+    name: "skein_actor_send_wait_seconds",
+    type: "histogram",
+    unit: "seconds",
+    buckets: DURATIONS,
+    help: "Time from handing a rollout to the transport to its acknowledgement; large = back-pressure",
+  },
+  policyVersion: {
+    name: "skein_actor_policy_version",
+    type: "gauge",
+    unit: "version",
+    help: "Policy version last applied; −1 before the first",
+  },
+  weightSwaps: {
+    name: "skein_actor_weight_swaps_total",
+    type: "counter",
+    unit: "swaps",
+    help: "Times newer weights were applied",
+  },
+} as const satisfies MetricTable;
+
+/** What runs: 1, labelled. Every service has it. */
+export const buildInfoDescriptor = {
+  name: "skein_build_info",
+  help: "1, labelled with the role, the version of Skein and the version of Node.js",
+  unit: "always 1",
+  labels: ["role", "version", "node"],
+} as const;

@@ -1,0 +1,26 @@
+/** The transport a run file names. */
+import { runConfigSchema, type RunConfig } from "../config/schema.js";
+import { parseRunConfig } from "../config/load.js";
+import { createGrpcTransport } from "./grpc/index.js";
+import type { Control, RunStatus, Transport } from "./transport.js";
+
+export function createTransport(config: RunConfig["transport"]): Transport {
+  switch (config.kind) {
+    case "grpc":
+      return createGrpcTransport(config);
+  }
+}
+
+/** Asks the coordinator at `address` what run it has. Uses default limits: the run's own come with the answer. */
+export async function describeRun(
+  address: string,
+): Promise<{ readonly runId: string; readonly config: RunConfig }> {
+  const transport = createTransport(runConfigSchema.shape.transport.parse({}));
+  try {
+    const control: Control = transport.connectControl(address);
+    const { runId, runConfig }: RunStatus = await control.status();
+    return { runId, config: parseRunConfig(JSON.parse(runConfig), `the run of ${address}`) };
+  } finally {
+    await transport.close();
+  }
+}

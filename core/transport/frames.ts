@@ -1,0 +1,149 @@
+/**
+ * Messages in pieces. A message of at most `chunkBytes` is one frame, a longer one is several; the last carries the
+ * SHA-256 of the whole. Nothing leaves the assembler that did not arrive complete, in order and unchanged.
+ */
+import { createHash } from "node:crypto";
+import { SkeinError, toSkeinError } from "../errors.js";
+import { corrupt, messageCodec, PROTOCOL_VERSION } from "./schema.js";
+
+/** Decoded shape of skein.v1.Frame. */
+export interface Frame {
+  /** Strictly increasing within a stream. */
+  readonly messageId: number;
+  /** From 0. */
+  readonly index: number;
+  readonly count: number;
+  /** Of the whole message. */
+  readonly totalBytes: number;
+  /** Of the whole message; empty except on the last frame. */
+  readonly sha256: Uint8Array;
+  readonly protocolVersion: number;
+  readonly payload: Uint8Array;
+}
+
+export interface Message {
+  readonly id: number;
+  readonly bytes: Uint8Array;
+}
+
+export const frameCodec = messageCodec<Frame>("Frame");
+
+const noDigest = new Uint8Array(0);
+
+function digestOf(bytes: Uint8Array): Uint8Array {
+  return createHash("sha256").update(bytes).digest();
+}
+
+/** The frames of one message; their payloads are views of `bytes`. */
+export function split(messageId: number, bytes: Uint8Array, chunkBytes: number): Frame[] {
+  const count = Math.max(1, Math.ceil(bytes.byteLength / chunkBytes));
+  return Array.from({ length: count }, (_, index) => ({
+    messageId,
+    index,
+    count,
+    totalBytes: bytes.byteLength,
+    sha256: index === count - 1 ? digestOf(bytes) : noDigest,
+    protocolVersion: PROTOCOL_VERSION,
+    payload: bytes.subarray(index * chunkBytes, (index + 1) * chunkBytes),
+  }));
+}
+
+/** `split`, encoded: what is written to a stream. */
+export function encodeFrames(messageId: number, bytes: Uint8Array, chunkBytes: number): Uint8Array[] {
+  return split(messageId, bytes, chunkBytes).map((frame) => frameCodec.encode(frame));
+}
+
+/** Puts the frames of one stream together again. Once it has thrown, it throws the same on every further frame. */
+export class FrameAssembler {
+  private lastId = -1;
+  private parts: Frame[] = [];
+  private received = 0;
+  private broken: SkeinError | null = null;
+
+  constructor(private readonly maxMessageBytes: number) {}
+
+  /**
+   * The whole message where this was its last frame, else null. Throws MESSAGE_CORRUPT where the frame does not
+   * follow from the ones before it, PROTOCOL_MISMATCH where it is of another protocol version, and REFUSED where
+   * its message is longer than `maxMessageBytes`.
+   */
+  push(encoded: Uint8Array): Message | null {
+    if (this.broken !== null) throw this.broken;
+    try {
+      return this.accept(frameCodec.decode(encoded));
+    } catch (error) {
+      this.broken = toSkeinError(error);
+      throw this.broken;
+    }
+  }
+
+  /** Throws MESSAGE_CORRUPT where the stream ends in the middle of a message. */
+  expectWhole(): void {
+    const last = this.parts.at(-1);
+    if (last === undefined) return;
+    throw corrupt(
+      `message ${last.messageId}`,
+      `${last.count} frames`,
+      `the end of the stream after ${last.index + 1}`,
+    );
+  }
+
+  private accept(frame: Frame): Message | null {
+    this.check(frame);
+    this.parts.push(frame);
+    this.received += frame.payload.byteLength;
+    return this.parts.length < frame.count ? null : this.finish(frame);
+  }
+
+  private check(frame: Frame): void {
+    const where = `frame ${frame.index} of message ${frame.messageId}`;
+    if (frame.protocolVersion !== PROTOCOL_VERSION) throw protocolMismatch(frame.protocolVersion);
+    const { messageId, index, count, totalBytes } = frame;
+    const first = this.parts[0];
+    if (index !== this.parts.length) throw corrupt(where, `index ${this.parts.length}`, `${index}`);
+    if (first === undefined) {
+      if (!(messageId > this.lastId)) throw corrupt(where, `a message after ${this.lastId}`, `${messageId}`);
+      if (count < 1) throw corrupt(where, "a count of at least 1", `${count}`);
+      if (totalBytes > this.maxMessageBytes) throw tooLong(where, totalBytes, this.maxMessageBytes);
+    } else if (messageId !== first.messageId || count !== first.count || totalBytes !== first.totalBytes) {
+      const expected = `message ${first.messageId} of ${first.count} frames and ${first.totalBytes} bytes`;
+      throw corrupt(where, expected, `message ${messageId} of ${count} frames and ${totalBytes} bytes`);
+    }
+    const size = frame.payload.byteLength;
+    if (size === 0 && count > 1) throw corrupt(where, "a payload", "none");
+    if (this.received + size > totalBytes) {
+      throw corrupt(where, `${totalBytes} bytes in all`, `${this.received + size} so far`);
+    }
+  }
+
+  private finish(last: Frame): Message {
+    const where = `message ${last.messageId}`;
+    if (this.received !== last.totalBytes) {
+      throw corrupt(where, `${last.totalBytes} bytes`, `${this.received}`);
+    }
+    const bytes =
+      this.parts.length === 1 ? last.payload : Buffer.concat(this.parts.map((part) => part.payload));
+    if (Buffer.compare(digestOf(bytes), last.sha256) !== 0) {
+      throw corrupt(where, "the checksum it was sent with", "another");
+    }
+    this.lastId = last.messageId;
+    this.parts = [];
+    this.received = 0;
+    return { id: last.messageId, bytes };
+  }
+}
+
+/** What one side says about a peer of another protocol version. */
+export function protocolMismatch(other: number | string, ours: number = PROTOCOL_VERSION): SkeinError {
+  const message = `this side speaks ${ours}, the other side ${other}: run the same Skein version on both`;
+  return new SkeinError("PROTOCOL_MISMATCH", message);
+}
+
+/** REFUSED: `where: n bytes are over the limit of m: …`. */
+export function tooLong(where: string, bytes: number, maxMessageBytes: number): SkeinError {
+  const advice = "send smaller fragments or raise the transport's maxMessageBytes on both sides";
+  return new SkeinError(
+    "REFUSED",
+    `${where}: ${bytes} bytes are over the limit of ${maxMessageBytes}: ${advice}`,
+  );
+}

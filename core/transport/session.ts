@@ -1,0 +1,88 @@
+/**
+ * A service's membership in a run: registers, keeps the lease alive, registers again when the coordinator has
+ * forgotten it. Always: at most one registration is under way, and after `close` nothing of the session runs.
+ */
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Control, Phase, RegisterReply, RegisterRequest } from "./transport.js";
+
+export interface SessionOptions {
+  readonly control: Control;
+  /** Called at each registration: says how things stand now. */
+  readonly request: () => RegisterRequest;
+  /** Called after each registration but the first, before anything else is sent under the new lease. */
+  readonly onRenewed: () => Promise<void>;
+  /** Newest policy version in use. */
+  readonly appliedVersion: () => number;
+}
+
+export class Session {
+  /** Newest that the coordinator said. */
+  phase: Phase = "waiting";
+  learnerAddress = "";
+  /** Rejects when the coordinator has stayed away for too long; never resolves. */
+  readonly failed: Promise<never>;
+  private fail: (error: unknown) => void = () => undefined;
+  private renewing: Promise<void> | null = null;
+  private readonly closing = new AbortController();
+  private readonly beating: Promise<void>;
+
+  private constructor(
+    private readonly options: SessionOptions,
+    private reply: RegisterReply,
+  ) {
+    this.failed = new Promise((_, reject) => (this.fail = reject));
+    this.failed.catch(() => undefined);
+    this.beating = this.beat();
+  }
+
+  static async open(options: SessionOptions): Promise<Session> {
+    return new Session(options, await options.control.register(options.request()));
+  }
+
+  get leaseId(): string {
+    return this.reply.leaseId;
+  }
+
+  get index(): number {
+    return this.reply.index;
+  }
+
+  /** Registers again; callers at the same time share one registration. */
+  async renew(): Promise<void> {
+    this.renewing ??= this.register().finally(() => (this.renewing = null));
+    return this.renewing;
+  }
+
+  /** Ends the heartbeat and gives the lease back. */
+  async close(): Promise<void> {
+    if (this.closing.signal.aborted) return;
+    this.closing.abort();
+    await this.beating;
+    await this.options.control.leave({ leaseId: this.leaseId }).catch(() => undefined);
+  }
+
+  private async register(): Promise<void> {
+    this.reply = await this.options.control.register(this.options.request());
+    await this.options.onRenewed();
+  }
+
+  private async beat(): Promise<void> {
+    const { control, appliedVersion } = this.options;
+    const { signal } = this.closing;
+    try {
+      while (!signal.aborted) {
+        const answer = await control.heartbeat({ leaseId: this.leaseId, appliedVersion: appliedVersion() });
+        if (signal.aborted) return;
+        if (answer.known) {
+          this.phase = answer.phase;
+          this.learnerAddress = answer.learnerAddress;
+        } else {
+          await this.renew();
+        }
+        await sleep(this.reply.heartbeatSeconds * 1000, undefined, { signal }).catch(() => undefined);
+      }
+    } catch (error) {
+      this.fail(error);
+    }
+  }
+}

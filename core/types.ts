@@ -1,0 +1,94 @@
+/** The records that flow between the services: typed arrays by column, never an object a step. */
+
+/** Why a row ends where it ends. */
+export const StopReason = { fragment: 0, terminated: 1, truncated: 2 } as const;
+export type StopReason = (typeof StopReason)[keyof typeof StopReason];
+
+/**
+ * Rows of steps. One row is one contiguous stretch of one policy's decisions; row i owns the steps
+ * offsets[i] … offsets[i+1]−1. O = observation width, A = action width, N = steps, R = rows.
+ */
+export interface RolloutColumns {
+  readonly observationWidth: number;
+  readonly actionWidth: number;
+  /** [R+1] */
+  readonly offsets: Uint32Array;
+  /** [N·O]; a discrete observation is its index */
+  readonly observations: Float32Array;
+  /** [N·A]; Int32Array for discrete actions */
+  readonly actions: Int32Array | Float32Array;
+  /** [N] log-probability under the distribution actually sampled, nats */
+  readonly behaviorLogprobs: Float32Array;
+  /** [N] */
+  readonly rewards: Float32Array;
+  /** [N] 1 = chosen by the policy */
+  readonly mask: Uint8Array;
+  /** Run-length coded policy version of the N steps: `versionRunLengths[k]` steps of `versionRunValues[k]`. */
+  readonly versionRunLengths: Uint32Array;
+  readonly versionRunValues: Uint32Array;
+  /** [R·O] the observation after the last step of each row: what a truncated or unfinished row bootstraps from */
+  readonly finalObservations: Float32Array;
+  /** [R] 1 = the episode reached an end state at the row's last step */
+  readonly terminated: Uint8Array;
+  /** [R] 1 = the episode was cut by a time limit at the row's last step */
+  readonly truncated: Uint8Array;
+  /** [R] a StopReason */
+  readonly stopReasons: Uint8Array;
+  /** [R] same number = same trajectory, within one actor seat */
+  readonly trajectoryIds: Uint32Array;
+  /** [R] seed of the instance the row comes from */
+  readonly seeds: Uint32Array;
+  /** [N] each: value, entropy and whatever else a recipe asks actors to emit */
+  readonly stepExtras: Readonly<Record<string, Float32Array>>;
+  /** [R] each: `episodeReturn` and `episodeLength` (NaN where the row ends no episode), tool calls … */
+  readonly rowCounters: Readonly<Record<string, Float32Array>>;
+}
+
+/** What an actor delivers: one fragment of its vector environment. */
+export interface Rollout {
+  readonly runId: string;
+  /** Deterministic: the same work has the same id, however often it is delivered. */
+  readonly rolloutId: string;
+  readonly actorId: string;
+  /** The actor thread's number within the whole fleet's order. */
+  readonly seat: number;
+  /** Fragment number of this seat, from 1. */
+  readonly sequence: number;
+  /** Seconds the actor spent stepping and inferring. */
+  readonly collectSeconds: number;
+  readonly columns: RolloutColumns;
+}
+
+/** A piece of work for one actor seat: the next fragment of its environments. */
+export interface RolloutRequest {
+  readonly requestId: number;
+  readonly seat: number;
+  readonly sequence: number;
+  /** The policy version the fragment must be collected with: at least this one, or exactly where `exact`. */
+  readonly policyVersion: number;
+  readonly exact: boolean;
+}
+
+export type DType = "float32" | "int32";
+
+/** One named tensor of a snapshot. */
+export interface NamedTensor {
+  readonly name: string;
+  readonly dtype: DType;
+  readonly shape: readonly number[];
+  readonly data: Float32Array | Int32Array;
+}
+
+/** All weights of one policy version, in a fixed order. Immutable. */
+export interface WeightsSnapshot {
+  readonly version: number;
+  readonly tensors: readonly NamedTensor[];
+}
+
+export function rowCount(columns: RolloutColumns): number {
+  return columns.offsets.length - 1;
+}
+
+export function stepCount(columns: RolloutColumns): number {
+  return columns.behaviorLogprobs.length;
+}

@@ -1,0 +1,135 @@
+/**
+ * The actor: asks for work for each of its seats, collects it, sends it.
+ *
+ * Always: a seat asks for its next fragment as soon as the last one is collected, and never has more than one
+ * unsent; what was collected is delivered before the actor leaves. Only an actor that dies loses a fragment, and
+ * the coordinator issues that one again.
+ */
+import type { ActorMetrics } from "../../core/telemetry/metrics.js";
+import type { Session } from "../../core/transport/session.js";
+import type { Control, RolloutSender } from "../../core/transport/transport.js";
+import type { Rollout, RolloutRequest, WeightsSnapshot } from "../../core/types.js";
+import { stepCount } from "../../core/types.js";
+import type { Fragment, Seat } from "./seat.js";
+import type { WeightsStore } from "./weights-store.js";
+
+export interface ActorOptions {
+  readonly runId: string;
+  readonly actorId: string;
+  /** Every request names the very version it wants; weights are not swapped in between. */
+  readonly deterministic: boolean;
+  readonly control: Control;
+  readonly session: Session;
+  readonly weights: WeightsStore;
+  readonly seats: readonly Seat[];
+  /** The sender to a learner at that address. */
+  readonly senderTo: (address: string) => Promise<RolloutSender>;
+  readonly metrics: ActorMetrics;
+  /** Seconds of a steady clock. */
+  readonly now: () => number;
+}
+
+/** What `promise` gives, or null where `signal` aborts first; the promise is then left to itself. */
+async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T | null> {
+  let stopWaiting: () => void = () => undefined;
+  const aborted = new Promise<null>((resolve) => {
+    stopWaiting = () => resolve(null);
+    signal.addEventListener("abort", stopWaiting, { once: true });
+  });
+  promise.catch(() => undefined);
+  try {
+    return signal.aborted ? null : await Promise.race([promise, aborted]);
+  } finally {
+    signal.removeEventListener("abort", stopWaiting);
+  }
+}
+
+export class Actor {
+  constructor(private readonly options: ActorOptions) {}
+
+  /** Works until the run is finished or `stop` aborts; rejects where a seat fails. */
+  async run(stop: AbortSignal): Promise<void> {
+    const { seats, session } = this.options;
+    const over = new AbortController();
+    const signal = AbortSignal.any([stop, over.signal]);
+    const following = this.follow(over.signal);
+    const work = Promise.all(seats.map((seat) => this.serve(seat, signal)));
+    try {
+      await Promise.race([work, session.failed, following.then(() => work)]);
+    } finally {
+      over.abort();
+      await following.catch(() => undefined);
+    }
+  }
+
+  /** Hands every newer version to the seats. */
+  private async follow(signal: AbortSignal): Promise<void> {
+    const { control, weights, seats, metrics, deterministic } = this.options;
+    for await (const snapshot of control.watchWeights(-1, signal)) {
+      weights.put(snapshot);
+      metrics.policyVersion.set(snapshot.version);
+      if (!deterministic) for (const seat of seats) seat.give(snapshot);
+    }
+  }
+
+  private async serve(seat: Seat, signal: AbortSignal): Promise<void> {
+    const { control, session } = this.options;
+    let completedRequestId = 0;
+    let sending: Promise<number> = Promise.resolve(0);
+    while (!signal.aborted) {
+      const asked = control.acquire({ leaseId: session.leaseId, seat: seat.seat, completedRequestId });
+      const reply = await unlessAborted(asked, signal);
+      if (reply === null) break;
+      if (!reply.known) {
+        await session.renew();
+        continue;
+      }
+      completedRequestId = 0;
+      if (reply.phase === "finished" || reply.phase === "draining") break;
+      if (reply.request === null) continue;
+      const { request, learnerAddress } = reply;
+      const held = await unlessAborted(this.weightsFor(request), signal);
+      if (held === null) break;
+      const fragment = await seat.collect(request, request.exact ? held : null);
+      completedRequestId = await sending;
+      sending = this.deliver(fragment, learnerAddress);
+      sending.catch(() => undefined);
+    }
+    await sending;
+  }
+
+  private async weightsFor({ policyVersion, exact }: RolloutRequest): Promise<WeightsSnapshot> {
+    const { weights, control } = this.options;
+    const newest = await weights.atLeast(policyVersion);
+    if (!exact || newest.version === policyVersion) return newest;
+    return weights.get(policyVersion) ?? (await control.fetchWeights(policyVersion));
+  }
+
+  private async deliver(fragment: Fragment, learnerAddress: string): Promise<number> {
+    const { metrics, now, senderTo } = this.options;
+    const rollout = this.rolloutOf(fragment);
+    const from = now();
+    await (await senderTo(learnerAddress)).send(rollout);
+    metrics.sendWaitSeconds.observe(now() - from);
+    metrics.fragments.inc();
+    metrics.envSteps.inc(stepCount(rollout.columns));
+    metrics.episodes.inc(rollout.columns.stopReasons.reduce((sum, reason) => sum + (reason === 0 ? 0 : 1), 0));
+    metrics.inferenceSeconds.observe(fragment.times.inferenceSeconds);
+    metrics.environmentSeconds.observe(fragment.times.environmentSeconds);
+    metrics.weightSwaps.inc(fragment.times.swaps);
+    return fragment.request.requestId;
+  }
+
+  private rolloutOf({ request, columns, times }: Fragment): Rollout {
+    const { runId, actorId } = this.options;
+    return {
+      runId,
+      rolloutId: `${runId}/${request.seat}/${request.sequence}`,
+      actorId,
+      seat: request.seat,
+      sequence: request.sequence,
+      collectSeconds: times.inferenceSeconds + times.environmentSeconds,
+      columns,
+    };
+  }
+}

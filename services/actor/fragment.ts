@@ -1,0 +1,195 @@
+/**
+ * Gathers T steps of E instances into ragged rows: instance by instance, a new row wherever an episode ended.
+ * Arrays are laid out [E, T] from the start, so nothing is transposed at the end.
+ */
+import type { ActionArray, VectorEnvironment } from "../../core/env/environment.js";
+import { widthOf } from "../../core/env/spaces.js";
+import { SkeinError } from "../../core/errors.js";
+import { StopReason, type RolloutColumns } from "../../core/types.js";
+
+const TERMINATED = 1;
+const TRUNCATED = 2;
+
+/** What goes on from one fragment to the next: the running episode of each instance. */
+export class EpisodeBook {
+  readonly returns: Float64Array;
+  readonly lengths: Uint32Array;
+  readonly trajectoryIds: Uint32Array;
+  private lastTrajectoryId: number;
+
+  constructor(readonly count: number) {
+    this.returns = new Float64Array(count);
+    this.lengths = new Uint32Array(count);
+    this.trajectoryIds = Uint32Array.from({ length: count }, (_, i) => i + 1);
+    this.lastTrajectoryId = count;
+  }
+
+  startNext(i: number): void {
+    this.returns[i] = 0;
+    this.lengths[i] = 0;
+    this.trajectoryIds[i] = ++this.lastTrajectoryId;
+  }
+}
+
+interface EndedEpisode {
+  readonly finalObservation: Float32Array;
+  readonly episodeReturn: number;
+  readonly episodeLength: number;
+  readonly trajectoryId: number;
+}
+
+export class FragmentBuilder {
+  private readonly observations: Float32Array;
+  private readonly actions: ActionArray;
+  private readonly logprobs: Float32Array;
+  private readonly rewards: Float32Array;
+  private readonly ends: Uint8Array;
+  private readonly versions: Uint32Array;
+  private readonly ended: EndedEpisode[][];
+  private readonly observationWidth: number;
+  private readonly actionWidth: number;
+  private t = 0;
+
+  /** `steps` T of each of the environment's instances; `seeds` [E] are recorded with the rows. */
+  constructor(
+    private readonly environment: VectorEnvironment,
+    private readonly book: EpisodeBook,
+    private readonly steps: number,
+    private readonly seeds: Uint32Array,
+  ) {
+    const { count, spec } = environment;
+    const total = count * steps;
+    this.observationWidth = widthOf(spec.observationSpace);
+    this.actionWidth = widthOf(spec.actionSpace);
+    this.observations = new Float32Array(total * this.observationWidth);
+    this.actions =
+      spec.actionSpace.kind === "box" ? new Float32Array(total * this.actionWidth) : new Int32Array(total);
+    this.logprobs = new Float32Array(total);
+    this.rewards = new Float32Array(total);
+    this.ends = new Uint8Array(total);
+    this.versions = new Uint32Array(steps);
+    this.ended = Array.from({ length: count }, () => []);
+  }
+
+  /** Before the environment steps: what the policy saw and chose. */
+  decide(actions: ActionArray, logprobs: Float32Array, version: number): void {
+    const { observationWidth: o, actionWidth: a, steps, t } = this;
+    const seen = this.environment.observations;
+    this.versions[t] = version;
+    for (let i = 0; i < this.environment.count; i++) {
+      const at = i * steps + t;
+      for (let k = 0; k < o; k++) this.observations[at * o + k] = seen[i * o + k]!;
+      for (let k = 0; k < a; k++) this.actions[at * a + k] = actions[i * a + k]!;
+      this.logprobs[at] = logprobs[i]!;
+    }
+  }
+
+  /** After the environment stepped. */
+  outcome(): void {
+    const { environment, book, steps, t, observationWidth: o } = this;
+    const { rewards, terminated, truncated, finalObservations } = environment;
+    for (let i = 0; i < environment.count; i++) {
+      const at = i * steps + t;
+      this.rewards[at] = rewards[i]!;
+      book.returns[i]! += rewards[i]!;
+      book.lengths[i]!++;
+      const end = terminated[i] === 1 ? TERMINATED : truncated[i] === 1 ? TRUNCATED : 0;
+      if (end === 0) continue;
+      this.ends[at] = end;
+      this.ended[i]!.push({
+        finalObservation: finalObservations.slice(i * o, (i + 1) * o),
+        episodeReturn: book.returns[i]!,
+        episodeLength: book.lengths[i]!,
+        trajectoryId: book.trajectoryIds[i]!,
+      });
+      book.startNext(i);
+    }
+    this.t++;
+  }
+
+  /** The finished record. Throws ENVIRONMENT_FAILED where an observation or a reward is not finite. */
+  finish(): RolloutColumns {
+    const { environment, steps, observationWidth: o } = this;
+    this.checkFinite();
+    const offsets: number[] = [0];
+    const ends: number[] = [];
+    const seeds: number[] = [];
+    const trajectoryIds: number[] = [];
+    const finals: Float32Array[] = [];
+    const returns: number[] = [];
+    const lengths: number[] = [];
+    const close = (i: number, end: number, at: number, episode: EndedEpisode | null): void => {
+      offsets.push(at);
+      ends.push(end);
+      seeds.push(this.seeds[i]!);
+      trajectoryIds.push(episode?.trajectoryId ?? this.book.trajectoryIds[i]!);
+      finals.push(episode?.finalObservation ?? environment.observations.subarray(i * o, (i + 1) * o));
+      returns.push(episode?.episodeReturn ?? Number.NaN);
+      lengths.push(episode?.episodeLength ?? Number.NaN);
+    };
+    for (let i = 0; i < environment.count; i++) {
+      const episodes = this.ended[i]!.values();
+      for (let t = 0; t < steps; t++) {
+        const end = this.ends[i * steps + t]!;
+        if (end !== 0) close(i, end, i * steps + t + 1, episodes.next().value ?? null);
+        else if (t === steps - 1) close(i, 0, (i + 1) * steps, null);
+      }
+    }
+    const finalObservations = new Float32Array(finals.length * o);
+    finals.forEach((final, k) => finalObservations.set(final, k * o));
+    return {
+      observationWidth: o,
+      actionWidth: this.actionWidth,
+      offsets: Uint32Array.from(offsets),
+      observations: this.observations,
+      actions: this.actions,
+      behaviorLogprobs: this.logprobs,
+      rewards: this.rewards,
+      mask: new Uint8Array(this.rewards.length).fill(1),
+      ...this.versionRuns(),
+      finalObservations,
+      terminated: Uint8Array.from(ends, (end) => (end === TERMINATED ? 1 : 0)),
+      truncated: Uint8Array.from(ends, (end) => (end === TRUNCATED ? 1 : 0)),
+      stopReasons: Uint8Array.from(ends, (end) =>
+        end === TERMINATED ? StopReason.terminated : end === TRUNCATED ? StopReason.truncated : StopReason.fragment,
+      ),
+      trajectoryIds: Uint32Array.from(trajectoryIds),
+      seeds: Uint32Array.from(seeds),
+      stepExtras: {},
+      rowCounters: { episodeReturn: Float32Array.from(returns), episodeLength: Float32Array.from(lengths) },
+    };
+  }
+
+  /** Every instance steps with the same versions, so its pattern repeats once an instance. */
+  private versionRuns(): Pick<RolloutColumns, "versionRunLengths" | "versionRunValues"> {
+    const lengths: number[] = [];
+    const values: number[] = [];
+    for (let i = 0; i < this.environment.count; i++) {
+      for (const version of this.versions) {
+        if (values[values.length - 1] === version) {
+          lengths[lengths.length - 1]!++;
+        } else {
+          lengths.push(1);
+          values.push(version);
+        }
+      }
+    }
+    return { versionRunLengths: Uint32Array.from(lengths), versionRunValues: Uint32Array.from(values) };
+  }
+
+  private checkFinite(): void {
+    const complain = (what: string, step: number): never => {
+      throw new SkeinError(
+        "ENVIRONMENT_FAILED",
+        `environment ${this.environment.spec.id}: expected a finite ${what}, got NaN or infinity in instance ` +
+          `${Math.floor(step / this.steps)}; mend the environment's step`,
+      );
+    };
+    for (let k = 0; k < this.observations.length; k++) {
+      if (!Number.isFinite(this.observations[k]!)) complain("observation", Math.floor(k / this.observationWidth));
+    }
+    for (let k = 0; k < this.rewards.length; k++) {
+      if (!Number.isFinite(this.rewards[k]!)) complain("reward", k);
+    }
+  }
+}

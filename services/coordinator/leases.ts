@@ -1,0 +1,76 @@
+/** Who is alive: leases renewed by heartbeats. An actor that registers its name again replaces its earlier self. */
+import { randomUUID } from "node:crypto";
+import type { ActorStatus, Role } from "../../core/transport/transport.js";
+
+export interface Lease {
+  readonly id: string;
+  readonly role: Role;
+  readonly name: string;
+  /** Place in the fleet; −1 for learners. */
+  readonly index: number;
+  /** Newest version the holder uses; −1 before its first heartbeat. */
+  appliedVersion: number;
+  lastSeen: number;
+}
+
+export class Leases {
+  private readonly byId = new Map<string, Lease>();
+
+  /** `now` in milliseconds of any steady clock. */
+  constructor(
+    private readonly leaseSeconds: number,
+    private readonly now: () => number,
+  ) {}
+
+  /** Also returns the leases it replaces: same name, or same place in the fleet. */
+  add(role: Role, name: string, index: number | null): { readonly lease: Lease; readonly replaced: readonly Lease[] } {
+    const replaced = [...this.byId.values()].filter(
+      (lease) => lease.role === role && (lease.name === name || role === "learner" || lease.index === index),
+    );
+    for (const lease of replaced) this.byId.delete(lease.id);
+    const place = role === "learner" ? -1 : (index ?? this.freeIndex());
+    const lease: Lease = { id: randomUUID(), role, name, index: place, appliedVersion: -1, lastSeen: this.now() };
+    this.byId.set(lease.id, lease);
+    return { lease, replaced };
+  }
+
+  /** The living lease of that id, renewed; null where it is gone. */
+  renew(id: string): Lease | null {
+    const lease = this.byId.get(id) ?? null;
+    if (lease !== null) lease.lastSeen = this.now();
+    return lease;
+  }
+
+  remove(id: string): Lease | null {
+    const lease = this.byId.get(id) ?? null;
+    this.byId.delete(id);
+    return lease;
+  }
+
+  /** Removes and returns the leases whose time is over. */
+  expire(): Lease[] {
+    const limit = this.now() - this.leaseSeconds * 1000;
+    const dead = [...this.byId.values()].filter((lease) => lease.lastSeen < limit);
+    for (const lease of dead) this.byId.delete(lease.id);
+    return dead;
+  }
+
+  actors(): ActorStatus[] {
+    return [...this.byId.values()]
+      .filter((lease) => lease.role === "actor")
+      .sort((a, b) => a.index - b.index)
+      .map(({ name, index, appliedVersion, lastSeen }) => ({
+        name,
+        index,
+        appliedVersion,
+        secondsSinceSeen: (this.now() - lastSeen) / 1000,
+      }));
+  }
+
+  private freeIndex(): number {
+    const taken = new Set([...this.byId.values()].map((lease) => lease.index));
+    let index = 0;
+    while (taken.has(index)) index++;
+    return index;
+  }
+}

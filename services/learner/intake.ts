@@ -1,0 +1,151 @@
+/**
+ * Takes rollouts in and hands them out as batches.
+ *
+ * Always: received = disposed + held, in steps. Every rollout acknowledged is received; it is disposed of when it is
+ * trained on or dropped as a repeat or as stale. Only this module drops rollouts, and it counts each one.
+ */
+import type { RunConfig } from "../../core/config/schema.js";
+import { stepCount, type Rollout } from "../../core/types.js";
+
+export type DropReason = "duplicate" | "stale";
+
+export interface IntakeOptions {
+  readonly batchSteps: number;
+  readonly maxPolicyLag: RunConfig["staleness"]["maxPolicyLag"];
+  /** Not null: batch k is fragment k of each of these seats, in seat order. */
+  readonly seats: number | null;
+  readonly onDrop: (reason: DropReason, rollout: Rollout) => void;
+}
+
+export interface Batchful {
+  readonly rollouts: readonly Rollout[];
+  readonly steps: number;
+  /** policyLag = version trained − oldest version in the row; mean over rollouts and maximum */
+  readonly policyLagMean: number;
+  readonly policyLagMax: number;
+}
+
+export function oldestVersion(rollout: Rollout): number {
+  return rollout.columns.versionRunValues.reduce((a, b) => Math.min(a, b), Number.POSITIVE_INFINITY);
+}
+
+export class Intake {
+  private held: Rollout[] = [];
+  private waiting: (() => void) | null = null;
+  private readonly lastSequence = new Map<number, number>();
+  private readonly lastDisposed = new Map<number, number>();
+  private received: number;
+  private disposed: number;
+
+  constructor(
+    private readonly options: IntakeOptions,
+    resumed: { readonly disposedSteps: number; readonly seatSequences: readonly (readonly [number, number])[] },
+  ) {
+    this.received = resumed.disposedSteps;
+    this.disposed = resumed.disposedSteps;
+    for (const [seat, sequence] of resumed.seatSequences) {
+      this.lastSequence.set(seat, sequence);
+      this.lastDisposed.set(seat, sequence);
+    }
+  }
+
+  get receivedSteps(): number {
+    return this.received;
+  }
+
+  get disposedSteps(): number {
+    return this.disposed;
+  }
+
+  /** Last fragment received of each seat, by seat. */
+  get receivedSequences(): [number, number][] {
+    return [...this.lastSequence].sort(([a], [b]) => a - b);
+  }
+
+  /** Last fragment disposed of, of each seat, by seat: what a checkpoint goes on from. */
+  get disposedSequences(): [number, number][] {
+    return [...this.lastDisposed].sort(([a], [b]) => a - b);
+  }
+
+  get heldSteps(): number {
+    return this.received - this.disposed;
+  }
+
+  add(rollout: Rollout): void {
+    this.received += stepCount(rollout.columns);
+    const last = this.lastSequence.get(rollout.seat) ?? 0;
+    if (rollout.sequence <= last) {
+      this.drop("duplicate", rollout);
+      return;
+    }
+    this.lastSequence.set(rollout.seat, rollout.sequence);
+    this.held.push(rollout);
+    this.waiting?.();
+  }
+
+  /** The next batch for the version at hand, or null when `signal` aborts first. */
+  async next(version: number, signal: AbortSignal): Promise<Batchful | null> {
+    while (!signal.aborted) {
+      this.held = this.held.filter((rollout) => {
+        const stale = version - oldestVersion(rollout) > this.options.maxPolicyLag;
+        if (stale) this.drop("stale", rollout);
+        return !stale;
+      });
+      const taken = this.options.seats === null ? this.takeSteps() : this.takeSeats(this.options.seats);
+      if (taken !== null) return this.batchful(taken, version);
+      await this.change(signal);
+    }
+    return null;
+  }
+
+  private takeSteps(): Rollout[] | null {
+    let steps = 0;
+    const enough = this.held.findIndex((rollout) => (steps += stepCount(rollout.columns)) >= this.options.batchSteps);
+    return enough < 0 ? null : this.held.splice(0, enough + 1);
+  }
+
+  private takeSeats(seats: number): Rollout[] | null {
+    const taken: Rollout[] = [];
+    for (let seat = 0; seat < seats; seat++) {
+      const first = this.held.find((rollout) => rollout.seat === seat);
+      if (first === undefined) return null;
+      taken.push(first);
+    }
+    this.held = this.held.filter((rollout) => !taken.includes(rollout));
+    return taken;
+  }
+
+  private batchful(rollouts: readonly Rollout[], version: number): Batchful {
+    const steps = rollouts.reduce((sum, rollout) => sum + stepCount(rollout.columns), 0);
+    for (const rollout of rollouts) this.dispose(rollout);
+    const lags = rollouts.map((rollout) => version - oldestVersion(rollout));
+    return {
+      rollouts,
+      steps,
+      policyLagMean: lags.reduce((a, b) => a + b, 0) / lags.length,
+      policyLagMax: Math.max(...lags),
+    };
+  }
+
+  private drop(reason: DropReason, rollout: Rollout): void {
+    this.dispose(rollout);
+    this.options.onDrop(reason, rollout);
+  }
+
+  private dispose({ seat, sequence, columns }: Rollout): void {
+    this.disposed += stepCount(columns);
+    this.lastDisposed.set(seat, Math.max(sequence, this.lastDisposed.get(seat) ?? 0));
+  }
+
+  private change(signal: AbortSignal): Promise<void> {
+    return new Promise((resolve) => {
+      const wake = (): void => {
+        this.waiting = null;
+        signal.removeEventListener("abort", wake);
+        resolve();
+      };
+      this.waiting = wake;
+      signal.addEventListener("abort", wake);
+    });
+  }
+}

@@ -1,0 +1,244 @@
+/**
+ * The learner's loop: wait for a batch, train, publish, report, checkpoint.
+ *
+ * Always: version v is published only after all of batch v was applied with finite gradients kept and the others
+ * skipped; a checkpoint is taken between batches and holds everything the next batch depends on.
+ */
+import type { RunConfig } from "../../core/config/schema.js";
+import type { Engine } from "../../core/engine/engine.js";
+import type { FinishReason, RunEvent } from "../../core/progress.js";
+import { deriveSeed, Random } from "../../core/random.js";
+import { assembleBatch, type Batch } from "../../core/recipes/batch.js";
+import type { Readings, Recipe } from "../../core/recipes/recipe.js";
+import type { LearnerMetrics } from "../../core/telemetry/metrics.js";
+import type { Checkpoint, TrainingState } from "../../core/weights/checkpoint.js";
+import { checkpointHash, writeCheckpoint } from "../../core/weights/checkpoint.js";
+import { EpisodeWindow } from "./episode-window.js";
+import type { Batchful, Intake } from "./intake.js";
+import { Rate } from "./rate.js";
+import type { RunFolder } from "./run-folder.js";
+import { trainBatch } from "./train-batch.js";
+
+/** The coordinator as the learner sees it: publish, and say how far things are. */
+export interface Upstream {
+  /** Hands out the present weights and the counts; returns the number of living actors. */
+  advance(progress: LearnerProgress): Promise<number>;
+}
+
+export interface LearnerProgress {
+  readonly policyVersion: number;
+  readonly updates: number;
+  readonly envSteps: number;
+  readonly meanReturn100: number;
+}
+
+export interface LearnerOptions {
+  readonly config: RunConfig;
+  readonly recipe: Recipe;
+  readonly engine: Engine;
+  readonly intake: Intake;
+  readonly upstream: Upstream;
+  readonly folder: RunFolder;
+  readonly metrics: LearnerMetrics;
+  readonly emit: (event: RunEvent) => void;
+  /** Seconds of a steady clock. */
+  readonly now: () => number;
+  readonly resumed: TrainingState | null;
+}
+
+export class Learner {
+  private readonly random: Random;
+  private readonly episodes: EpisodeWindow;
+  private readonly trackers: Map<string, unknown>;
+  private readonly startedAt: number;
+  private policyVersion: number;
+  private updates: number;
+  private envSteps: number;
+  private checkpointedVersion: number;
+
+  constructor(private readonly options: LearnerOptions) {
+    const { config, recipe, resumed, now } = options;
+    this.random =
+      resumed === null ? new Random(deriveSeed(config.run.seed, "learner")) : Random.fromState(resumed.random);
+    this.episodes = new EpisodeWindow(resumed?.recentReturns ?? [], resumed?.episodes ?? 0);
+    this.trackers = new Map(
+      Object.entries(recipe.trackers).map(([name, tracker]) => [name, resumed?.trackers[name] ?? tracker.initial]),
+    );
+    this.policyVersion = resumed?.policyVersion ?? 0;
+    this.updates = resumed?.updates ?? 0;
+    this.envSteps = resumed?.envSteps ?? 0;
+    this.checkpointedVersion = resumed?.policyVersion ?? -1;
+    this.startedAt = now();
+  }
+
+  get progress(): LearnerProgress {
+    const { policyVersion, updates, envSteps } = this;
+    return { policyVersion, updates, envSteps, meanReturn100: this.episodes.meanReturn };
+  }
+
+  get wallSeconds(): number {
+    return this.options.now() - this.startedAt;
+  }
+
+  /** Trains until the run is solved, out of steps, or `stop` aborts; leaves a checkpoint behind either way. */
+  async run(stop: AbortSignal): Promise<FinishReason> {
+    const { intake, metrics, upstream, now } = this.options;
+    const steps = new Rate(now);
+    const updates = new Rate(now);
+    let reason = this.finishReason();
+    while (reason === null) {
+      const waitedFrom = now();
+      const batch = await this.nextBatch(stop);
+      metrics.batchWaitSeconds.observe(now() - waitedFrom);
+      if (batch === null) {
+        reason = "stopped";
+        break;
+      }
+      const stats = await this.train(batch);
+      const publishedFrom = now();
+      const actors = await upstream.advance(this.progress);
+      metrics.publishSeconds.observe(now() - publishedFrom);
+      steps.add(this.envSteps);
+      updates.add(this.updates);
+      this.announce(batch, stats, actors, steps.perSecond, updates.perSecond);
+      reason = this.finishReason();
+      if (this.policyVersion % this.options.config.learner.checkpointEvery === 0) await this.checkpoint();
+      metrics.policyVersion.set(this.policyVersion);
+    }
+    if (this.checkpointedVersion !== this.policyVersion) await this.checkpoint();
+    this.options.emit({
+      event: "notice",
+      level: "info",
+      message: `checkpoint of version ${this.policyVersion}: sha256 ${checkpointHash(this.snapshot())}; disposed ${intake.disposedSteps} steps`,
+    });
+    return reason;
+  }
+
+  private async nextBatch(stop: AbortSignal): Promise<Batchful | null> {
+    const { config, intake, now } = this.options;
+    if (config.stop.wallSeconds === null) return intake.next(this.policyVersion, stop);
+    const left = Math.max(0, config.stop.wallSeconds - (now() - this.startedAt));
+    return intake.next(this.policyVersion, AbortSignal.any([stop, AbortSignal.timeout(left * 1000)]));
+  }
+
+  private async train(batchful: Batchful): Promise<Readonly<Record<string, number>>> {
+    const { config, recipe, engine, metrics, now } = this.options;
+    const from = now();
+    const batch = assembleBatch(batchful.rollouts);
+    this.observe(batch);
+    const { anneal, learningRate } = recipe.update;
+    const remaining = Math.max(0, 1 - this.envSteps / config.stop.envSteps);
+    const result = await trainBatch(
+      engine,
+      recipe,
+      batch,
+      this.readings(),
+      anneal ? learningRate * remaining : learningRate,
+      this.random,
+    );
+    for (const { columns } of batchful.rollouts) this.episodes.add(columns.rowCounters["episodeReturn"]);
+    this.policyVersion++;
+    this.updates += result.updates;
+    this.envSteps += batchful.steps;
+    metrics.updateSeconds.observe(now() - from);
+    metrics.envSteps.inc(batchful.steps);
+    metrics.updates.inc(result.updates);
+    metrics.trainedRollouts.inc(batchful.rollouts.length);
+    if (result.skipped > 0) {
+      metrics.skippedUpdates.inc(result.skipped);
+      this.options.emit({
+        event: "notice",
+        level: "warn",
+        message: `${result.skipped} updates of version ${this.policyVersion} were skipped: their gradient was not finite`,
+      });
+    }
+    return result.stats;
+  }
+
+  private observe(batch: Batch): void {
+    for (const [name, tracker] of Object.entries(this.options.recipe.trackers)) {
+      this.trackers.set(name, tracker.observe(this.trackers.get(name), batch));
+    }
+  }
+
+  private readings(): Readings {
+    return Object.fromEntries(
+      Object.entries(this.options.recipe.trackers).map(([name, tracker]) => [
+        name,
+        tracker.read(this.trackers.get(name)),
+      ]),
+    );
+  }
+
+  private announce(
+    batch: Batchful,
+    stats: Readonly<Record<string, number>>,
+    actors: number,
+    envStepsPerSecond: number,
+    updatesPerSecond: number,
+  ): void {
+    const { config, folder, metrics, emit } = this.options;
+    const { policyLagMean, policyLagMax } = batch;
+    const event = {
+      event: "progress",
+      envSteps: this.envSteps,
+      envStepsPerSecond,
+      updates: this.updates,
+      updatesPerSecond,
+      policyVersion: this.policyVersion,
+      policyLagMean,
+      policyLagMax,
+      episodes: this.episodes.count,
+      meanReturn100: this.episodes.meanReturn,
+      actors,
+      wallSeconds: this.wallSeconds,
+      etaSeconds: Math.max(0, config.stop.envSteps - this.envSteps) / envStepsPerSecond,
+      stats,
+    } as const;
+    folder.record(event);
+    emit(event);
+    metrics.meanReturn.set(event.meanReturn100);
+    metrics.policyLagMean.set(policyLagMean);
+    metrics.policyLagMax.set(policyLagMax);
+    for (const [name, value] of Object.entries(stats)) metrics.lossStats.set(name, value);
+  }
+
+  private finishReason(): FinishReason | null {
+    const { stop } = this.options.config;
+    if (stop.meanReturn !== null && this.episodes.full && this.episodes.meanReturn >= stop.meanReturn) return "solved";
+    if (this.envSteps >= stop.envSteps) return "steps";
+    return null;
+  }
+
+  private snapshot(): Checkpoint {
+    const { config, engine, intake } = this.options;
+    const optimizer = engine.optimizerState();
+    return {
+      config,
+      weights: engine.weights(this.policyVersion),
+      optimizer: optimizer.tensors,
+      state: {
+        policyVersion: this.policyVersion,
+        updates: this.updates,
+        envSteps: this.envSteps,
+        episodes: this.episodes.count,
+        recentReturns: this.episodes.returns,
+        disposedSteps: intake.disposedSteps,
+        seatSequences: intake.disposedSequences,
+        random: this.random.state(),
+        trackers: Object.fromEntries(this.trackers),
+        optimizerSteps: optimizer.steps,
+      },
+    };
+  }
+
+  private async checkpoint(): Promise<void> {
+    const { config, folder, metrics, now } = this.options;
+    const from = now();
+    await writeCheckpoint(folder.checkpoints, this.snapshot(), config.learner.keepCheckpoints);
+    await folder.drawCurve();
+    this.checkpointedVersion = this.policyVersion;
+    metrics.checkpointSeconds.observe(now() - from);
+    metrics.lastCheckpointTimestamp.set(Date.now() / 1000);
+  }
+}

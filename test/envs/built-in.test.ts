@@ -1,0 +1,157 @@
+import { describe, expect, it } from "vitest";
+import { ArrayEnvironment } from "../../core/env/array-environment.js";
+import type { ActionArray, EnvironmentSpec, VectorEnvironment } from "../../core/env/environment.js";
+import { box, discrete, widthOf, type Space } from "../../core/env/spaces.js";
+import { Random } from "../../core/random.js";
+import { environmentDefinitions, findEnvironment } from "../../envs/index.js";
+import { sample } from "./goldens.js";
+
+const ids = environmentDefinitions.map((definition) => definition.id);
+
+function make(id: string, count: number): VectorEnvironment {
+  const definition = findEnvironment(id);
+  const params = definition.params.parse({});
+  return definition.vectorize(definition.spec(params), params, count);
+}
+
+/** Random actions of `count` instances within the space. */
+function randomActions(space: Space, count: number, random: Random): ActionArray {
+  if (space.kind === "discrete") return Int32Array.from({ length: count }, () => random.integer(space.n));
+  return Float32Array.from({ length: count * widthOf(space) }, () => random.between(-1, 1));
+}
+
+/** A space with every number rounded to float32 and infinities spelled, as the record holds Gymnasium's. */
+function asGolden(space: Space): unknown {
+  if (space.kind !== "box") return space;
+  const bound = (x: number): number | string =>
+    Number.isFinite(x) ? Math.fround(x) : x > 0 ? "inf" : "-inf";
+  return { ...space, low: space.low.map(bound), high: space.high.map(bound) };
+}
+
+describe.each(ids)("%s", (id) => {
+  it("has Gymnasium's spaces, time limit and reward threshold", () => {
+    const { spec } = make(id, 1);
+    expect({
+      maxEpisodeSteps: spec.maxEpisodeSteps,
+      rewardThreshold: spec.rewardThreshold,
+      observationSpace: asGolden(spec.observationSpace),
+      actionSpace: asGolden(spec.actionSpace),
+    }).toEqual(sample.specs[id]);
+    expect(spec.id).toBe(id);
+  });
+
+  /** Everything that comes out of `steps` steps of instances with these seeds, one list an instance. */
+  function trace(seeds: readonly number[], steps: number): number[][] {
+    const env = make(id, seeds.length);
+    const width = widthOf(env.spec.observationSpace);
+    void env.reset(Uint32Array.from(seeds));
+    const actionSources = seeds.map((seed) => new Random(seed + 1));
+    const out = seeds.map((_, i) => Array.from(env.observations.subarray(i * width, (i + 1) * width)));
+    for (let t = 0; t < steps; t++) {
+      const actions = actionSources.map((source) => randomActions(env.spec.actionSpace, 1, source)[0]!);
+      void env.step(
+        env.spec.actionSpace.kind === "discrete" ? Int32Array.from(actions) : Float32Array.from(actions),
+      );
+      out.forEach((list, i) => {
+        list.push(...env.observations.subarray(i * width, (i + 1) * width));
+        list.push(env.rewards[i]!, env.terminated[i]!, env.truncated[i]!);
+        if (env.terminated[i] === 1 || env.truncated[i] === 1) {
+          list.push(...env.finalObservations.subarray(i * width, (i + 1) * width));
+        }
+      });
+    }
+    return out;
+  }
+
+  it("gives the same stream for the same seed, over many episodes", () => {
+    expect(trace([5, 6], 700)).toEqual(trace([5, 6], 700));
+  });
+
+  it("gives an instance the same stream whatever its neighbours are", () => {
+    const [, second] = trace([1, 42, 3], 700);
+    expect(trace([42], 700)).toEqual([second]);
+    expect(trace([9, 10, 11, 42], 700)[3]).toEqual(second);
+  });
+
+  it("keeps every observation and reward finite and never ends an episode twice at once", () => {
+    const env = make(id, 16);
+    const random = new Random(3);
+    void env.reset(Uint32Array.from({ length: 16 }, (_, i) => i));
+    for (let t = 0; t < 1500; t++) {
+      void env.step(randomActions(env.spec.actionSpace, 16, random));
+      expect(env.observations.every(Number.isFinite) && env.rewards.every(Number.isFinite)).toBe(true);
+      expect(env.terminated.every((end, i) => end + env.truncated[i]! <= 1)).toBe(true);
+    }
+  });
+});
+
+describe("episodes that differ only by seed", () => {
+  it("start elsewhere", () => {
+    const env = make("CartPole-v1", 2);
+    void env.reset(Uint32Array.of(1, 2));
+    expect(Array.from(env.observations.subarray(0, 4))).not.toEqual(Array.from(env.observations.subarray(4)));
+  });
+});
+
+describe("the time limit", () => {
+  it("truncates Pendulum at step 200, carries the last observation and starts a new episode at once", () => {
+    const env = make("Pendulum-v1", 2) as ArrayEnvironment;
+    env.reset(Uint32Array.of(1, 2));
+    for (let t = 1; t <= 199; t++) {
+      env.step(new Float32Array(2));
+      expect([...env.truncated, ...env.terminated]).toEqual([0, 0, 0, 0]);
+    }
+    // What step 200 has to report, from a second environment put into the same state.
+    const twin = make("Pendulum-v1", 2) as ArrayEnvironment;
+    twin.reset(Uint32Array.of(1, 2));
+    env.state.forEach((variable, k) => twin.state[k]!.set(variable));
+    twin.step(new Float32Array(2));
+
+    env.step(new Float32Array(2));
+    expect([...env.truncated]).toEqual([1, 1]);
+    expect([...env.terminated]).toEqual([0, 0]);
+    expect(Array.from(env.finalObservations)).toEqual(Array.from(twin.observations));
+    expect([...env.elapsed]).toEqual([0, 0]);
+    for (let i = 0; i < 2; i++) {
+      // A start state of Pendulum: speed within ±1, observed as it stands.
+      expect(Math.abs(env.state[1]![i]!)).toBeLessThanOrEqual(1);
+      expect(env.observations[i * 3]).toBe(Math.fround(Math.cos(env.state[0]![i]!)));
+    }
+    env.step(new Float32Array(2));
+    expect([...env.truncated]).toEqual([0, 0]);
+    expect([...env.elapsed]).toEqual([1, 1]);
+  });
+
+  it("lets a termination on the last allowed step be a termination", () => {
+    class Countdown extends ArrayEnvironment {
+      protected begin(i: number): void {
+        this.state[0]![i] = 3;
+      }
+      advance(i: number): void {
+        const left = this.state[0]![i]! - 1;
+        this.state[0]![i] = left;
+        this.rewards[i] = 1;
+        this.terminated[i] = left === 0 ? 1 : 0;
+      }
+      observe(i: number, out: Float32Array, at: number): void {
+        out[at] = this.state[0]![i]!;
+      }
+    }
+    const spec = (maxEpisodeSteps: number): EnvironmentSpec => ({
+      id: "Countdown",
+      observationSpace: box([1], 0, 3),
+      actionSpace: discrete(1),
+      maxEpisodeSteps,
+      rewardThreshold: null,
+    });
+    const ends = (limit: number): number[] => {
+      const env = new Countdown(spec(limit), 1, 1);
+      env.reset(Uint32Array.of(0));
+      do env.step(Int32Array.of(0));
+      while (env.terminated[0] === 0 && env.truncated[0] === 0);
+      return [env.terminated[0]!, env.truncated[0]!, env.finalObservations[0]!, env.observations[0]!];
+    };
+    expect(ends(3)).toEqual([1, 0, 0, 3]);
+    expect(ends(2)).toEqual([0, 1, 1, 3]);
+  });
+});

@@ -1,0 +1,204 @@
+/** What the transport tests share: sample records, a small coordinator, and waiting for conditions. */
+import { setTimeout as pause } from "node:timers/promises";
+import { SkeinError } from "../../core/errors.js";
+import { Random } from "../../core/random.js";
+import type {
+  AcquireReply,
+  AcquireRequest,
+  Control,
+  HeartbeatReply,
+  HeartbeatRequest,
+  RegisterReply,
+  RegisterRequest,
+  ReportReply,
+  ReportRequest,
+  RolloutDelivery,
+  RunStatus,
+  TransportOptions,
+} from "../../core/transport/transport.js";
+import type { Rollout, RolloutColumns, WeightsSnapshot } from "../../core/types.js";
+
+export const OPTIONS: TransportOptions = {
+  deadlineSeconds: 5,
+  keepaliveSeconds: 5,
+  reconnectSeconds: 10,
+  credits: 4,
+  chunkBytes: 64 * 1024,
+  maxMessageBytes: 64 * 1024 * 1024,
+};
+
+/** Resolves once `condition` holds; throws after `seconds`. */
+export async function eventually(what: string, condition: () => boolean, seconds = 15): Promise<void> {
+  const deadline = performance.now() + 1000 * seconds;
+  while (!condition()) {
+    if (performance.now() > deadline) throw new Error(`not within ${seconds} s: ${what}`);
+    await pause(2);
+  }
+}
+
+/** The SkeinError that `promise` rejects with. */
+export async function failureOf(promise: Promise<unknown>): Promise<SkeinError> {
+  try {
+    await promise;
+  } catch (error) {
+    if (error instanceof SkeinError) return error;
+    throw error;
+  }
+  throw new Error("expected a rejection");
+}
+
+/** A rollout of two rows with every column filled from `seed`, NaN and extras included. */
+export function sampleRollout(seed: number, steps = 5, discrete = true): Rollout {
+  const random = new Random(seed);
+  const floats = (length: number): Float32Array => Float32Array.from({ length }, () => random.normal());
+  const words = (length: number): Uint32Array => Uint32Array.from({ length }, () => random.nextUint32());
+  const bits = (length: number): Uint8Array => Uint8Array.from({ length }, () => random.integer(2));
+  const first = Math.floor(steps / 2);
+  const columns: RolloutColumns = {
+    observationWidth: 3,
+    actionWidth: discrete ? 1 : 2,
+    offsets: Uint32Array.of(0, first, steps),
+    observations: floats(3 * steps),
+    actions: discrete ? Int32Array.from({ length: steps }, () => random.integer(9) - 4) : floats(2 * steps),
+    behaviorLogprobs: floats(steps),
+    rewards: floats(steps),
+    mask: bits(steps),
+    versionRunLengths: Uint32Array.of(first, steps - first),
+    versionRunValues: Uint32Array.of(6, 7),
+    finalObservations: floats(6),
+    terminated: Uint8Array.of(1, 0),
+    truncated: Uint8Array.of(0, 1),
+    stopReasons: Uint8Array.of(1, 2),
+    trajectoryIds: words(2),
+    seeds: words(2),
+    stepExtras: { value: floats(steps), entropy: floats(steps) },
+    rowCounters: { episodeReturn: Float32Array.of(12.5, NaN), "a name, with=anything": floats(2) },
+  };
+  return {
+    runId: "run-1",
+    rolloutId: `run-1/0/${seed}`,
+    actorId: "actor-0",
+    seat: 3,
+    sequence: seed,
+    collectSeconds: 0.25,
+    columns,
+  };
+}
+
+export function sampleWeights(version: number, size = 8): WeightsSnapshot {
+  const data = Float32Array.from({ length: size }, (_, i) => version + i / 8);
+  return {
+    version,
+    tensors: [
+      { name: "torso/kernel", dtype: "float32", shape: [2, size / 2], data },
+      { name: "torso/counts", dtype: "int32", shape: [3], data: Int32Array.of(-1, 0, version) },
+      { name: "scalar", dtype: "float32", shape: [], data: Float32Array.of(NaN) },
+      { name: "empty", dtype: "float32", shape: [0, 4], data: new Float32Array(0) },
+    ],
+  };
+}
+
+/** A coordinator that answers from its fields, keeps the newest weights, and remembers what it was asked. */
+export class SmallCoordinator implements Control {
+  readonly asked: unknown[] = [];
+  newest: WeightsSnapshot | null = null;
+  /** Versions handed to watchers, over all watches. */
+  readonly handedOut: number[] = [];
+  /** `afterVersion` of each watch. */
+  readonly watchedFrom: number[] = [];
+  watchesOver = 0;
+  private published: (() => void)[] = [];
+
+  register(request: RegisterRequest): Promise<RegisterReply> {
+    this.asked.push(request);
+    return Promise.resolve({
+      ...{ leaseId: "lease-1", leaseSeconds: 12.5, heartbeatSeconds: 2.5, runId: "run-1", index: 4 },
+      runConfig: JSON.stringify({ text: "ünïcode %20 \u{1f9f6}" }),
+    });
+  }
+
+  heartbeat(request: HeartbeatRequest): Promise<HeartbeatReply> {
+    this.asked.push(request);
+    return Promise.resolve({ known: true, phase: "running", learnerAddress: "host:1" });
+  }
+
+  acquire(request: AcquireRequest): Promise<AcquireReply> {
+    this.asked.push(request);
+    const work = { requestId: 9, seat: request.seat, sequence: 2, policyVersion: 5, exact: true };
+    const request_ = request.completedRequestId === 0 ? null : work;
+    return Promise.resolve({ known: true, phase: "draining", learnerAddress: "", request: request_ });
+  }
+
+  report(request: ReportRequest): Promise<ReportReply> {
+    this.asked.push(request);
+    return Promise.resolve({ known: false, actors: 7 });
+  }
+
+  leave(request: { readonly leaseId: string }): Promise<void> {
+    this.asked.push(request);
+    return Promise.resolve();
+  }
+
+  status(): Promise<RunStatus> {
+    return Promise.resolve({
+      ...{ runId: "run-1", runConfig: "{}", phase: "waiting", policyVersion: 3, updates: 4, envSteps: 2 ** 40 },
+      meanReturn100: NaN,
+      actors: [{ name: "actor-0", index: 0, secondsSinceSeen: 0.5, appliedVersion: -1 }],
+    });
+  }
+
+  publishWeights(snapshot: WeightsSnapshot): Promise<void> {
+    this.newest = snapshot;
+    for (const wake of this.published.splice(0)) wake();
+    return Promise.resolve();
+  }
+
+  fetchWeights(version: number): Promise<WeightsSnapshot> {
+    if (this.newest?.version === version) return Promise.resolve(this.newest);
+    return Promise.reject(new SkeinError("REFUSED", `version ${version} is not kept: only the newest is`));
+  }
+
+  async *watchWeights(afterVersion: number, signal: AbortSignal): AsyncGenerator<WeightsSnapshot> {
+    this.watchedFrom.push(afterVersion);
+    let last = afterVersion;
+    try {
+      while (!signal.aborted) {
+        if (this.newest !== null && this.newest.version > last) {
+          last = this.newest.version;
+          this.handedOut.push(last);
+          yield this.newest;
+        } else {
+          await new Promise<void>((resolve) => {
+            this.published.push(resolve);
+            signal.addEventListener("abort", () => resolve(), { once: true });
+          });
+        }
+      }
+    } finally {
+      this.watchesOver += 1;
+    }
+  }
+}
+
+/** A learner that keeps deliveries unanswered until told, and remembers how many it held at most. */
+export class SmallLearner {
+  readonly received: RolloutDelivery[] = [];
+  readonly held: RolloutDelivery[] = [];
+  mostHeld = 0;
+
+  readonly onDelivery = (delivery: RolloutDelivery): void => {
+    this.received.push(delivery);
+    this.held.push(delivery);
+    this.mostHeld = Math.max(this.mostHeld, this.held.length);
+  };
+
+  /** Acknowledges the oldest unanswered delivery, waiting for it if there is none. */
+  async ackNext(): Promise<void> {
+    await eventually("a delivery to acknowledge", () => this.held.length > 0);
+    this.held.shift()?.ack();
+  }
+
+  get sequences(): number[] {
+    return this.received.map((delivery) => delivery.rollout.sequence);
+  }
+}
