@@ -38,7 +38,9 @@ export function createProgram(host: CommandHost): Program {
 
   program
     .command("train")
-    .description("train a run file on this machine: coordinator, learner and actors as processes of their own")
+    .description(
+      "train a run file on this machine: coordinator, learner and actors as processes of their own",
+    )
     .argument("<run-file>", "the run file, YAML")
     .option("--seed <n>", "same as --set run.seed=<n>", seed)
     .option("--set <key=value>", "override one setting of the run file; may be repeated", collect, [])
@@ -86,7 +88,9 @@ export function createProgram(host: CommandHost): Program {
 
   program
     .command("export")
-    .description("write the weights of a checkpoint as plain safetensors, with a JSON description of the network")
+    .description(
+      "write the weights of a checkpoint as plain safetensors, with a JSON description of the network",
+    )
     .argument("<checkpoint>", "a checkpoint file, or a run folder for its newest one")
     .requiredOption("--out <file>", "file to write, for instance policy.safetensors")
     .action(action(async () => (await import("./commands/export.js")).exportWeights));

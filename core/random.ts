@@ -20,7 +20,8 @@ export function deriveSeed(seed: number, ...labels: readonly (number | string)[]
   let state = seed >>> 0;
   for (const label of labels) {
     const words = typeof label === "number" ? [label >>> 0] : Array.from(label, (c) => c.codePointAt(0) ?? 0);
-    for (const word of [...words, words.length]) state = splitmix32(state ^ Math.imul(word + 1, 0x85ebca6b))();
+    for (const word of [...words, words.length])
+      state = splitmix32(state ^ Math.imul(word + 1, 0x85ebca6b))();
   }
   return state;
 }

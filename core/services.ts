@@ -1,4 +1,4 @@
-/** What every service is given by the process it runs in. */
+/** What every service is given by the process it runs in, and how it is taken down. */
 import type { RunEvent } from "./progress.js";
 
 export interface ServiceHost {
@@ -12,24 +12,36 @@ export function steadySeconds(): number {
   return performance.now() / 1000;
 }
 
-/** Things to take down, newest first, each even where another failed. */
-export class Teardown {
-  private readonly steps: (() => Promise<void>)[] = [];
+export interface Closes {
+  close(): void | Promise<void>;
+}
 
-  add<T extends { close(): void | Promise<void> }>(thing: T): T {
-    this.steps.push(async () => thing.close());
-    return thing;
+/** Remembers what to close when `work` is over. */
+export type Keep = <T extends Closes>(thing: T) => T;
+
+/**
+ * Runs `work` and then closes what it kept, newest first, each even where another fails. A failure of `work` is
+ * thrown before one of closing.
+ */
+export async function withTeardown<T>(work: (keep: Keep) => Promise<T>): Promise<T> {
+  const kept: Closes[] = [];
+  const errors: unknown[] = [];
+  let result: T | undefined;
+  try {
+    result = await work((thing) => {
+      kept.push(thing);
+      return thing;
+    });
+  } catch (error) {
+    errors.push(error);
   }
-
-  async run(): Promise<void> {
-    const errors: unknown[] = [];
-    for (const step of this.steps.reverse()) {
-      try {
-        await step();
-      } catch (error) {
-        errors.push(error);
-      }
+  for (const thing of kept.reverse()) {
+    try {
+      await thing.close();
+    } catch (error) {
+      errors.push(error);
     }
-    if (errors.length > 0) throw errors[0];
   }
+  if (errors.length > 0) throw errors[0];
+  return result as T;
 }

@@ -18,10 +18,15 @@ export interface CheckpointPolicy {
 
 async function fileOf(path: string): Promise<string> {
   const found = await stat(path).catch(() => null);
-  if (found === null) throw new SkeinError("CHECKPOINT_UNREADABLE", `${path}: expected a checkpoint or a run folder, got nothing of that name`);
+  if (found === null)
+    throw new SkeinError(
+      "CHECKPOINT_UNREADABLE",
+      `${path}: expected a checkpoint or a run folder, got nothing of that name`,
+    );
   if (!found.isDirectory()) return path;
   const newest = (await listCheckpoints(join(path, "checkpoints"))).pop();
-  if (newest === undefined) throw new SkeinError("CHECKPOINT_UNREADABLE", `${path}: no checkpoint in this folder`);
+  if (newest === undefined)
+    throw new SkeinError("CHECKPOINT_UNREADABLE", `${path}: no checkpoint in this folder`);
   return newest;
 }
 
@@ -32,6 +37,11 @@ export async function openCheckpoint(path: string): Promise<CheckpointPolicy> {
   const config = parseRunConfig(checkpoint.config, file);
   const environment = await loadEnvironment(config.environment, process.cwd());
   const { observationSpace, actionSpace } = environment.spec;
-  const model: ModelSpec = { kind: config.model.kind, hidden: config.model.hidden, observationSpace, actionSpace };
+  const model: ModelSpec = {
+    kind: config.model.kind,
+    hidden: config.model.hidden,
+    observationSpace,
+    actionSpace,
+  };
   return { path: file, checkpoint, config, environment, model };
 }

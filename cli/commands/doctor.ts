@@ -33,7 +33,12 @@ export async function doctor(_host: CommandHost, options: { readonly json: boole
   const engines = await probeEngines();
   const major = Number(process.versions.node.split(".")[0]);
   const findings: Finding[] = [
-    { check: "Node.js", ok: major >= 20, optional: false, detail: `${process.version} (20 or newer is needed)` },
+    {
+      check: "Node.js",
+      ok: major >= 20,
+      optional: false,
+      detail: `${process.version} (20 or newer is needed)`,
+    },
     {
       check: "machine",
       ok: true,

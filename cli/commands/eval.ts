@@ -32,7 +32,10 @@ async function playFirstEpisodes(
   const ended = new Uint8Array(count);
   let left = count;
   while (left > 0 && !signal.aborted) {
-    const { policy } = await engine.forward({ steps: count, observations: vector.observations, actions: null }, ["policy"]);
+    const { policy } = await engine.forward(
+      { steps: count, observations: vector.observations, actions: null },
+      ["policy"],
+    );
     if (sample) sampler.sample(policy, random);
     else sampler.greedy(policy);
     await vector.step(sampler.actions);
@@ -57,7 +60,8 @@ export async function evaluate(host: CommandHost, path: string, options: EvalOpt
     const count = Math.min(MAX_INSTANCES, options.episodes - returns.length);
     const seed = deriveSeed(options.seed, "round", round);
     returns.push(...(await playFirstEpisodes(policy, count, seed, options.sample, host.signal)));
-    if (!options.json && options.episodes > MAX_INSTANCES) process.stderr.write(`${returns.length}/${options.episodes} episodes\n`);
+    if (!options.json && options.episodes > MAX_INSTANCES)
+      process.stderr.write(`${returns.length}/${options.episodes} episodes\n`);
   }
   const mean = returns.reduce((a, b) => a + b, 0) / returns.length;
   const variance = returns.reduce((sum, r) => sum + (r - mean) ** 2, 0) / Math.max(1, returns.length - 1);

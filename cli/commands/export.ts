@@ -16,9 +16,14 @@ export async function exportWeights(
     model,
     layout: "y = tanh(x · weight + bias) a layer, no tanh after the last; weight [inputs, outputs]",
   };
-  const bytes = encodeSafetensors(checkpoint.weights.tensors, { format: "skein-policy-1", description: JSON.stringify(description) });
+  const bytes = encodeSafetensors(checkpoint.weights.tensors, {
+    format: "skein-policy-1",
+    description: JSON.stringify(description),
+  });
   await writeFile(`${options.out}.partial`, bytes);
   await rename(`${options.out}.partial`, options.out);
-  process.stdout.write(`${options.out}: ${checkpoint.weights.tensors.length} tensors, ${bytes.byteLength} bytes, from ${file}\n`);
+  process.stdout.write(
+    `${options.out}: ${checkpoint.weights.tensors.length} tensors, ${bytes.byteLength} bytes, from ${file}\n`,
+  );
   return 0;
 }

@@ -30,10 +30,16 @@ export async function folderToResume(config: RunConfig, named: string | null): P
   if (named !== null) {
     const found = await stat(named).catch(() => null);
     if (found?.isDirectory() !== true) {
-      throw new SkeinError("RUN_FOLDER", `--resume ${named}: expected a run folder, got nothing of that name`);
+      throw new SkeinError(
+        "RUN_FOLDER",
+        `--resume ${named}: expected a run folder, got nothing of that name`,
+      );
     }
     if ((await listCheckpoints(join(named, "checkpoints"))).length === 0) {
-      throw new SkeinError("RUN_FOLDER", `--resume ${named}: no checkpoint in it; start the run without --resume`);
+      throw new SkeinError(
+        "RUN_FOLDER",
+        `--resume ${named}: no checkpoint in it; start the run without --resume`,
+      );
     }
     return named;
   }

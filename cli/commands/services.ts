@@ -27,7 +27,7 @@ export async function learner(
 ): Promise<number> {
   const { runLearner } = await import("../../services/learner/main.js");
   const service = serviceHost(host, options.json);
-  service.emit(await runLearner(options, service));
+  service.emit(await runLearner(options.coordinator, options, service));
   return 0;
 }
 
@@ -43,6 +43,6 @@ export async function actor(
   const { runActor } = await import("../../services/actor/main.js");
   const index = options.index ?? null;
   const name = options.name ?? `actor-${index ?? `${hostname()}-${process.pid}`}`;
-  await runActor({ coordinator: options.coordinator, index, name }, serviceHost(host, options.json));
+  await runActor(options.coordinator, { index, name }, serviceHost(host, options.json));
   return 0;
 }

@@ -47,7 +47,11 @@ export class Child {
         resolve(this.end);
       });
       this.process.once("error", (error) => {
-        this.failure ??= { event: "notice", level: "error", message: `cannot start ${name}: ${error.message}` };
+        this.failure ??= {
+          event: "notice",
+          level: "error",
+          message: `cannot start ${name}: ${error.message}`,
+        };
         this.end = { code: 1, signal: null };
         resolve(this.end);
       });

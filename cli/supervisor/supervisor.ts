@@ -151,7 +151,9 @@ export class Supervisor {
         this.fail(this.errorOf(child, end));
         return;
       }
-      this.warn(`${name} ${describeEnd(end)}${child.failure === null ? "" : ` (${child.failure.message})`}; replacing it`);
+      this.warn(
+        `${name} ${describeEnd(end)}${child.failure === null ? "" : ` (${child.failure.message})`}; replacing it`,
+      );
       setTimeout(() => {
         if (!this.stopping) this.startActor(index, restarts + 1);
       }, RESTART_DELAY_MS);

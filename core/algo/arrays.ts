@@ -58,6 +58,6 @@ export function spreadRows(rowValues: Float64Array, offsets: Uint32Array): Float
   expectLength("spreadRows", "rowValues", offsets.length - 1, rowValues.length);
   const steps = new Float64Array(offsets[offsets.length - 1]!);
   expectOffsets("spreadRows", offsets, steps.length);
-  for (let i = 0; i < rowValues.length; i++) steps.fill(rowValues[i]!, offsets[i]!, offsets[i + 1]!);
+  for (let i = 0; i < rowValues.length; i++) steps.fill(rowValues[i]!, offsets[i], offsets[i + 1]);
   return steps;
 }

@@ -53,7 +53,7 @@ export function sequenceLogRatios(
       length++;
     }
     const mean = length === 0 ? 0 : sum / length;
-    out.fill(clamp(mean, -TOKEN_LOG_RATIO_BOUND, SEQUENCE_LOG_RATIO_MAX), offsets[i]!, offsets[i + 1]!);
+    out.fill(clamp(mean, -TOKEN_LOG_RATIO_BOUND, SEQUENCE_LOG_RATIO_MAX), offsets[i], offsets[i + 1]);
   }
   return out;
 }

@@ -24,7 +24,10 @@ export function applyOverride(tree: Tree, assignment: string): Tree {
   const at = assignment.indexOf("=");
   const path = at < 0 ? [] : assignment.slice(0, at).trim().split(".");
   if (path.length === 0 || path.some((part) => part === "")) {
-    throw new SkeinError("CONFIG_INVALID", `--set: expected key=value, for instance run.seed=3, got "${assignment}"`);
+    throw new SkeinError(
+      "CONFIG_INVALID",
+      `--set: expected key=value, for instance run.seed=3, got "${assignment}"`,
+    );
   }
   const value = parseText(assignment.slice(at + 1), `--set ${assignment}`);
   const root = structuredClone(tree);
@@ -89,11 +92,16 @@ export async function loadRunConfig(path: string, overrides: readonly string[] =
   try {
     text = await readFile(path, "utf8");
   } catch (error) {
-    throw new SkeinError("CONFIG_INVALID", `cannot read run file ${path}: ${messageOf(error)}`, { cause: error });
+    throw new SkeinError("CONFIG_INVALID", `cannot read run file ${path}: ${messageOf(error)}`, {
+      cause: error,
+    });
   }
   const parsed = parseText(text, path);
   if (!isTree(parsed)) {
-    throw new SkeinError("CONFIG_INVALID", `${path}: expected a mapping of settings, got ${parsed === null ? "nothing" : typeof parsed}`);
+    throw new SkeinError(
+      "CONFIG_INVALID",
+      `${path}: expected a mapping of settings, got ${parsed === null ? "nothing" : typeof parsed}`,
+    );
   }
   return parseRunConfig(overrides.reduce(applyOverride, parsed), path);
 }

@@ -25,8 +25,17 @@ export const runConfigSchema = z.strictObject({
         .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, "expected letters, digits, '.', '_' or '-' (64 at most)")
         .default("run")
         .describe("Name of the run; first part of its folder's name"),
-      seed: z.int().min(0).max(0xffff_ffff).default(1).describe("Seed from which every random stream is derived"),
-      folder: z.string().min(1).default("runs").describe("Folder in which run folders are made, relative to the current one"),
+      seed: z
+        .int()
+        .min(0)
+        .max(0xffff_ffff)
+        .default(1)
+        .describe("Seed from which every random stream is derived"),
+      folder: z
+        .string()
+        .min(1)
+        .default("runs")
+        .describe("Folder in which run folders are made, relative to the current one"),
     })
     .prefault({})
     .describe("Identity of the run"),
@@ -43,7 +52,11 @@ export const runConfigSchema = z.strictObject({
     .describe("What the actors roll out"),
   recipe: z
     .strictObject({
-      id: z.string().min(1).default("ppo").describe("Training method; see docs/config.md for each one's parameters"),
+      id: z
+        .string()
+        .min(1)
+        .default("ppo")
+        .describe("Training method; see docs/config.md for each one's parameters"),
       params: params.describe("Parameters of the method"),
     })
     .prefault({})
@@ -76,7 +89,10 @@ export const runConfigSchema = z.strictObject({
         .max(1000)
         .default(10)
         .describe("Times `skein train` replaces a dead actor process before it gives up, per process"),
-      http: address.nullable().default("127.0.0.1:0").describe("Where an actor serves /metrics and /healthz; null = nowhere"),
+      http: address
+        .nullable()
+        .default("127.0.0.1:0")
+        .describe("Where an actor serves /metrics and /healthz; null = nowhere"),
     })
     .prefault({})
     .describe("The fleet"),
@@ -89,7 +105,10 @@ export const runConfigSchema = z.strictObject({
         .describe("The learner's address as actors reach it; null = the one it listens on"),
       checkpointEvery: count("Policy versions between two checkpoints", 20, 1_000_000),
       keepCheckpoints: count("Checkpoints kept; older ones are deleted", 3, 1_000_000),
-      http: address.nullable().default("127.0.0.1:0").describe("Where the learner serves /metrics and /healthz; null = nowhere"),
+      http: address
+        .nullable()
+        .default("127.0.0.1:0")
+        .describe("Where the learner serves /metrics and /healthz; null = nowhere"),
     })
     .prefault({})
     .describe("The learner"),
@@ -97,7 +116,12 @@ export const runConfigSchema = z.strictObject({
     .strictObject({
       address: address.default("127.0.0.1:0").describe("Where the coordinator serves control and weights"),
       heartbeatSeconds: seconds("Time between two heartbeats of an actor or learner", 1, 0.1, 60),
-      leaseSeconds: seconds("Time after its last heartbeat at which an actor counts as dead and its work is void", 5, 0.5, 600),
+      leaseSeconds: seconds(
+        "Time after its last heartbeat at which an actor counts as dead and its work is void",
+        5,
+        0.5,
+        600,
+      ),
       http: address
         .nullable()
         .default("127.0.0.1:0")
@@ -134,7 +158,9 @@ export const runConfigSchema = z.strictObject({
         .min(0)
         .max(1000)
         .default(1)
-        .describe("Largest accepted policyLag (version trained − oldest version in the row), versions; 0 = synchronous"),
+        .describe(
+          "Largest accepted policyLag (version trained − oldest version in the row), versions; 0 = synchronous",
+        ),
     })
     .prefault({})
     .describe("How old data may be"),
@@ -150,7 +176,9 @@ export const runConfigSchema = z.strictObject({
         .number()
         .nullable()
         .default(null)
-        .describe("Mean return of the last 100 training episodes at which the run counts as solved; null = never"),
+        .describe(
+          "Mean return of the last 100 training episodes at which the run counts as solved; null = never",
+        ),
       wallSeconds: z
         .number()
         .min(1)
@@ -163,7 +191,9 @@ export const runConfigSchema = z.strictObject({
   deterministic: z
     .boolean()
     .default(false)
-    .describe("Exactly one version behind, fixed seeds, fixed order: the same seed gives the same checkpoint, bit for bit"),
+    .describe(
+      "Exactly one version behind, fixed seeds, fixed order: the same seed gives the same checkpoint, bit for bit",
+    ),
   logLevel: z
     .enum(["debug", "info", "warn", "error"])
     .default("info")

@@ -54,10 +54,15 @@ function keysAt(schema: z.ZodType, path: readonly PropertyKey[]): string[] {
     if (!(next instanceof z.ZodType)) return [];
     inner = unwrap(next);
   }
-  return inner instanceof z.ZodObject ? Object.keys(inner.shape as object) : [];
+  return inner instanceof z.ZodObject ? Object.keys(inner.shape) : [];
 }
 
-function describe(issue: z.core.$ZodIssue, schema: z.ZodType, input: unknown, prefix: readonly string[]): string[] {
+function describe(
+  issue: z.core.$ZodIssue,
+  schema: z.ZodType,
+  input: unknown,
+  prefix: readonly string[],
+): string[] {
   const path = [...prefix, ...issue.path.map(String)].join(".");
   if (issue.code === "unrecognized_keys") {
     const known = keysAt(schema, issue.path);
@@ -68,7 +73,9 @@ function describe(issue: z.core.$ZodIssue, schema: z.ZodType, input: unknown, pr
   }
   const got = valueAt(input, issue.path);
   const shown = got === undefined ? "nothing" : JSON.stringify(got);
-  return [`${path === "" ? "(root)" : path}: ${issue.message.replace(/^Invalid input: /, "").replace(/, received .*$/, "")}, got ${shown}`];
+  return [
+    `${path === "" ? "(root)" : path}: ${issue.message.replace(/^Invalid input: /, "").replace(/, received .*$/, "")}, got ${shown}`,
+  ];
 }
 
 /** Parses `input`, or throws `code` listing every complaint. `prefix` is where the input sits in the run file. */

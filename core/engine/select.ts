@@ -30,8 +30,11 @@ async function useNativeTensorflow(): Promise<string> {
       await tf.ready();
       return name;
     } catch (error) {
-      const missing = (error as { code?: unknown }).code === "MODULE_NOT_FOUND" && messageOf(error).includes(`'${name}'`);
-      reasons.push(missing ? `${name} is not installed` : `${name}: ${messageOf(error).split("\n")[0] ?? ""}`);
+      const missing =
+        (error as { code?: unknown }).code === "MODULE_NOT_FOUND" && messageOf(error).includes(`'${name}'`);
+      reasons.push(
+        missing ? `${name} is not installed` : `${name}: ${messageOf(error).split("\n")[0] ?? ""}`,
+      );
     }
   }
   throw new SkeinError(
@@ -50,7 +53,10 @@ async function useWasm(): Promise<string> {
   const tf = await import("@tensorflow/tfjs-core");
   await import("@tensorflow/tfjs-backend-wasm");
   if (!(await tf.setBackend("wasm"))) {
-    throw new SkeinError("ENGINE_UNAVAILABLE", "engine tfjs:wasm: the WebAssembly backend did not start; reinstall with npm ci");
+    throw new SkeinError(
+      "ENGINE_UNAVAILABLE",
+      "engine tfjs:wasm: the WebAssembly backend did not start; reinstall with npm ci",
+    );
   }
   await tf.ready();
   for (const listener of process.listeners("uncaughtException")) {
@@ -59,7 +65,9 @@ async function useWasm(): Promise<string> {
   for (const listener of process.listeners("unhandledRejection")) {
     if (!before.unhandledRejection.has(listener)) process.removeListener("unhandledRejection", listener);
   }
-  return (await tf.env().getAsync("WASM_HAS_SIMD_SUPPORT")) === true ? "WebAssembly with SIMD" : "WebAssembly without SIMD";
+  return (await tf.env().getAsync("WASM_HAS_SIMD_SUPPORT")) === true
+    ? "WebAssembly with SIMD"
+    : "WebAssembly without SIMD";
 }
 
 const STARTERS: Record<EngineId, () => Promise<string>> = {
@@ -91,7 +99,10 @@ export function createModel(spec: ModelSpec): Model {
  * Starts the engine chosen, or with `auto` the first that works. One engine a thread: the backend is shared by
  * the whole thread.
  */
-export async function createEngine(choice: EngineChoice, model: Model): Promise<{ engine: Engine; detail: string }> {
+export async function createEngine(
+  choice: EngineChoice,
+  model: Model,
+): Promise<{ engine: Engine; detail: string }> {
   // tfjs-layers is imported for one side effect: it registers TensorFlow.js's gradients, which its core's
   // Node build leaves out and does not export.
   await import("@tensorflow/tfjs-layers");

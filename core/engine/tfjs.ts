@@ -26,7 +26,11 @@ interface Slice {
 }
 
 /** Checks a set of tensors against the parameters of a model; returns them by name. */
-function matching(slices: readonly Slice[], tensors: readonly NamedTensor[], what: string): Map<string, NamedTensor> {
+function matching(
+  slices: readonly Slice[],
+  tensors: readonly NamedTensor[],
+  what: string,
+): Map<string, NamedTensor> {
   const byName = new Map(tensors.map((tensor) => [tensor.name, tensor]));
   for (const { name, shape } of slices) {
     const tensor = byName.get(name);
@@ -110,7 +114,7 @@ export class TfjsEngine implements Engine {
       const { grads } = tf.engine().gradients(weightedSum, this.tensors, undefined, parameterMayBeUnused);
       this.gradient.fill(0);
       for (const [k, { at }] of this.slices.entries()) {
-        const gradient = grads[k] as tf.Tensor | undefined;
+        const gradient = grads[k];
         if (gradient !== undefined) this.gradient.set(gradient.dataSync<"float32">(), at);
       }
     });

@@ -9,7 +9,11 @@ function layerSpecs(tower: string, widths: readonly number[], outputGain: number
   for (let k = 0; k + 1 < widths.length; k++) {
     const gain = k + 2 === widths.length ? outputGain : Math.SQRT2;
     specs.push(
-      { name: `${tower}/${k}/weight`, shape: [widths[k]!, widths[k + 1]!], init: { kind: "orthogonal", gain } },
+      {
+        name: `${tower}/${k}/weight`,
+        shape: [widths[k]!, widths[k + 1]!],
+        init: { kind: "orthogonal", gain },
+      },
       { name: `${tower}/${k}/bias`, shape: [widths[k + 1]!], init: { kind: "constant", value: 0 } },
     );
   }
@@ -47,7 +51,7 @@ export function mlp(spec: ModelSpec): Model {
   const policyOf = (p: Parameters, x: tf.Tensor2D): tf.Tensor2D => {
     const output = tower(p, "actor", layers, x);
     if (!gaussian) return output;
-    const logStd = tf.add(tf.zerosLike(output), p["actor/logStd"]!) as tf.Tensor2D;
+    const logStd = tf.add<tf.Tensor2D>(tf.zerosLike(output), p["actor/logStd"]!);
     return tf.concat([output, logStd], 1);
   };
 
@@ -69,4 +73,3 @@ export function mlp(spec: ModelSpec): Model {
     },
   };
 }
-

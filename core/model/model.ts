@@ -4,7 +4,8 @@ import type { Space } from "../env/spaces.js";
 
 export type Initializer =
   /** Orthogonal matrix times `gain` (Saxe et al. 2013; "37 implementation details of PPO", detail 2). */
-  { readonly kind: "orthogonal"; readonly gain: number } | { readonly kind: "constant"; readonly value: number };
+  | { readonly kind: "orthogonal"; readonly gain: number }
+  | { readonly kind: "constant"; readonly value: number };
 
 export interface ParameterSpec {
   readonly name: string;

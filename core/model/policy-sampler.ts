@@ -68,6 +68,9 @@ export function createPolicySampler(space: Space, count: number): PolicySampler 
     case "box":
       return gaussianSampler(widthOf(space), count);
     case "multiDiscrete":
-      throw new SkeinError("ENVIRONMENT_FAILED", "policy: expected an action space Discrete or Box, got MultiDiscrete");
+      throw new SkeinError(
+        "ENVIRONMENT_FAILED",
+        "policy: expected an action space Discrete or Box, got MultiDiscrete",
+      );
   }
 }

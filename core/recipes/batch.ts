@@ -45,7 +45,8 @@ const TRAJECTORIES_PER_SEAT = 2 ** 32;
 export function assembleBatch(rollouts: readonly Rollout[]): Batch {
   const columns = rollouts.map((rollout) => rollout.columns);
   const first = columns[0];
-  if (first === undefined) throw new SkeinError("INTERNAL", "assembleBatch: expected at least one rollout, got none");
+  if (first === undefined)
+    throw new SkeinError("INTERNAL", "assembleBatch: expected at least one rollout, got none");
   const { observationWidth, actionWidth } = first;
   for (const c of columns) {
     if (c.observationWidth !== observationWidth || c.actionWidth !== actionWidth) {
@@ -71,32 +72,58 @@ export function assembleBatch(rollouts: readonly Rollout[]): Batch {
   const integerActions = first.actions instanceof Int32Array;
   return {
     offsets,
-    mask: concat(u8, all((c) => c.mask)),
-    terminated: concat(u8, all((c) => c.terminated)),
+    mask: concat(
+      u8,
+      all((c) => c.mask),
+    ),
+    terminated: concat(
+      u8,
+      all((c) => c.terminated),
+    ),
     inputs: {
       steps,
-      observations: concat(f32, all((c) => c.observations)),
+      observations: concat(
+        f32,
+        all((c) => c.observations),
+      ),
       actions: concat<Float32Array | Int32Array>(
         integerActions ? (n) => new Int32Array(n) : f32,
         all((c) => c.actions),
       ),
     },
-    finalObservations: concat(f32, all((c) => c.finalObservations)),
+    finalObservations: concat(
+      f32,
+      all((c) => c.finalObservations),
+    ),
     step: {
-      rewards: concat(f64, all((c) => c.rewards)),
-      behaviorLogprobs: concat(f64, all((c) => c.behaviorLogprobs)),
+      rewards: concat(
+        f64,
+        all((c) => c.rewards),
+      ),
+      behaviorLogprobs: concat(
+        f64,
+        all((c) => c.behaviorLogprobs),
+      ),
     },
     row: {
-      truncated: concat(f64, all((c) => c.truncated)),
+      truncated: concat(
+        f64,
+        all((c) => c.truncated),
+      ),
       trajectory: concat(
         f64,
-        rollouts.map(({ seat, columns: c }) => Array.from(c.trajectoryIds, (id) => seat * TRAJECTORIES_PER_SEAT + id)),
+        rollouts.map(({ seat, columns: c }) =>
+          Array.from(c.trajectoryIds, (id) => seat * TRAJECTORIES_PER_SEAT + id),
+        ),
       ),
     },
   };
 }
 
-export function withColumns(batch: Batch, added: { readonly step?: ColumnSet; readonly row?: ColumnSet }): Batch {
+export function withColumns(
+  batch: Batch,
+  added: { readonly step?: ColumnSet; readonly row?: ColumnSet },
+): Batch {
   return { ...batch, step: { ...batch.step, ...added.step }, row: { ...batch.row, ...added.row } };
 }
 
@@ -134,7 +161,8 @@ export function selectSteps(batch: Batch, indices: Uint32Array): Batch {
   const { inputs } = batch;
   const observationWidth = inputs.observations.length / inputs.steps;
   const step: Record<string, Float64Array> = {};
-  for (const [name, column] of Object.entries(batch.step)) step[name] = gather(column, new Float64Array(n), indices, 1);
+  for (const [name, column] of Object.entries(batch.step))
+    step[name] = gather(column, new Float64Array(n), indices, 1);
   const { actions } = inputs;
   const actionWidth = actions === null ? 0 : actions.length / inputs.steps;
   return {

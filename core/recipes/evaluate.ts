@@ -7,7 +7,12 @@ import { stepColumn, withColumns, type Batch } from "./batch.js";
 import type { Readings, Recipe } from "./recipe.js";
 
 /** Applies the recipe's derives of one moment, in order. */
-export function deriveColumns(recipe: Recipe, when: "seal" | "step", batch: Batch, readings: Readings): Batch {
+export function deriveColumns(
+  recipe: Recipe,
+  when: "seal" | "step",
+  batch: Batch,
+  readings: Readings,
+): Batch {
   return recipe.derive
     .filter((derive) => derive.when === when)
     .reduce((current, derive) => {
@@ -37,7 +42,10 @@ export function evaluateTerms(recipe: Recipe, batch: Batch, live: Columns<LiveCo
   for (const term of recipe.terms) {
     const column = live[term.on];
     if (column === undefined) {
-      throw new SkeinError("RECIPE_INVALID", `recipe ${recipe.id}: term ${term.id} needs the live column ${term.on}`);
+      throw new SkeinError(
+        "RECIPE_INVALID",
+        `recipe ${recipe.id}: term ${term.id} needs the live column ${term.on}`,
+      );
     }
     const out = lossAndGate(column.length);
     Object.assign(stats, term.evaluate(Float64Array.from(column), batch, out));

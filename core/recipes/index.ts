@@ -4,7 +4,7 @@ import { SkeinError } from "../errors.js";
 import { ppo } from "./ppo.js";
 import type { Recipe, RecipeDefinition } from "./recipe.js";
 
-export const recipeDefinitions: readonly RecipeDefinition[] = [ppo as RecipeDefinition];
+export const recipeDefinitions: readonly RecipeDefinition[] = [ppo];
 
 /** Throws RECIPE_UNKNOWN with the nearest known id. */
 export function findRecipe(id: string): RecipeDefinition {
@@ -17,7 +17,10 @@ export function findRecipe(id: string): RecipeDefinition {
 }
 
 /** A recipe with its parameters checked: unknown keys refused, bounds kept, defaults filled in. */
-export function resolveRecipe(choice: { readonly id: string; readonly params: Readonly<Record<string, unknown>> }): Recipe {
+export function resolveRecipe(choice: {
+  readonly id: string;
+  readonly params: Readonly<Record<string, unknown>>;
+}): Recipe {
   const definition = findRecipe(choice.id);
   const params = parseStrict(definition.params, choice.params, `recipe ${choice.id}`, ["recipe", "params"]);
   return definition.build(params);

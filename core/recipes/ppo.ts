@@ -26,7 +26,10 @@ const params = z.strictObject({
   epochs: z.int().min(1).max(1000).default(4).describe("Passes over each batch"),
   minibatches: z.int().min(1).max(1e6).default(4).describe("Minibatches of each pass"),
   learningRate: z.number().positive().max(10).default(2.5e-4).describe("Adam's step size"),
-  annealLearningRate: z.boolean().default(true).describe("Linear decay of the learning rate to 0 at stop.envSteps"),
+  annealLearningRate: z
+    .boolean()
+    .default(true)
+    .describe("Linear decay of the learning rate to 0 at stop.envSteps"),
   adamEpsilon: z.number().positive().max(1).default(1e-5).describe("Adam's ε"),
   maxGradNorm: z.number().positive().default(0.5).describe("Global L2 norm to which gradients are clipped"),
   gamma: z.number().min(0).max(1).default(0.99).describe("Discount per step, γ"),
@@ -41,7 +44,10 @@ const params = z.strictObject({
   valueCoefficient: z.number().min(0).default(0.5).describe("Weight c_v of the value loss"),
   entropyCoefficient: z.number().min(0).default(0.01).describe("Weight c_e of the entropy bonus"),
   normalizeAdvantages: z.boolean().default(true).describe("Normalise advantages in each minibatch"),
-  scaleRewards: z.boolean().default(false).describe("Divide rewards by the running std of the discounted return"),
+  scaleRewards: z
+    .boolean()
+    .default(false)
+    .describe("Divide rewards by the running std of the discounted return"),
   targetKl: z
     .number()
     .positive()
@@ -104,7 +110,8 @@ function policyTerm({ clipEpsilon }: PpoParams): Term {
 }
 
 function valueTerm({ valueClipEpsilon, valueCoefficient }: PpoParams): Term {
-  const lossOf = valueClipEpsilon === null ? squaredValueLoss() : clippedValueLoss({ epsilon: valueClipEpsilon });
+  const lossOf =
+    valueClipEpsilon === null ? squaredValueLoss() : clippedValueLoss({ epsilon: valueClipEpsilon });
   return {
     id: "valueLoss",
     on: "value",

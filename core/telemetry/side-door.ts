@@ -1,14 +1,25 @@
 /** Serves a service's /metrics and /healthz where its run file says so. */
-import { serveTelemetry, type Health, type TelemetryServer } from "./http.js";
+import { serveTelemetry, type Health } from "./http.js";
 import type { MetricsRegistry } from "./metrics.js";
 
-/** `address` is `host:port`; null = not served. */
+export interface SideDoor {
+  /** `http://host:port`; empty where nothing is served. */
+  readonly url: string;
+  close(): Promise<void>;
+}
+
+/** `address` is `host:port`; null = not served. Throws PORT_IN_USE. */
 export async function openSideDoor(
   address: string | null,
   registry: MetricsRegistry,
   health: () => Health,
-): Promise<TelemetryServer | null> {
-  if (address === null) return null;
+): Promise<SideDoor> {
+  if (address === null) return { url: "", close: () => Promise.resolve() };
   const at = address.lastIndexOf(":");
-  return serveTelemetry({ host: address.slice(0, at), port: Number(address.slice(at + 1)), registry, health });
+  return serveTelemetry({
+    host: address.slice(0, at),
+    port: Number(address.slice(at + 1)),
+    registry,
+    health,
+  });
 }

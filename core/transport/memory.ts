@@ -1,25 +1,11 @@
 /**
  * The in-process transport: the encoded bytes of the real codec and frames, handed over in order on later turns of
- * the event loop. Addresses are `memory:<name>` and mean something only among the users of one transport object.
- * A stream's bytes wait in its two lanes; they are dropped only when the stream breaks, as on a network.
- */
-import { SkeinError, toSkeinError } from "../errors.js";
+ * the event loop. Addresses are `memory:<name>` and mean something only among the users of one transport object. */
+import { SkeinError } from "../errors.js";
+import { crossed, MemoryStream } from "./memory-stream.js";
 import type { Listening, Transport, TransportOptions } from "./transport.js";
 import { transportOver } from "./wire-transport.js";
-import {
-  LinkBroken,
-  noAnswer,
-  type ServedListener,
-  type ServedStream,
-  type Service,
-  type StreamListener,
-  type Wire,
-  type WireKind,
-  type WireStream,
-} from "./wire.js";
-
-/** Deliveries that may wait in a lane before its writer is told to pause. */
-const LANE_LENGTH = 16;
+import { LinkBroken, noAnswer, type Service, type Wire, type WireKind } from "./wire.js";
 
 const SCHEME = "memory:";
 
@@ -55,12 +41,15 @@ class MemoryNetwork implements WireKind {
   connect(address: string): Wire {
     expectMemoryAddress(address);
     const streams = new Set<MemoryStream>();
+    const calls = new Set<OnBreak>();
+    const { deadlineSeconds } = this.options;
     return {
       address,
       call: (method, request) => {
         const server = this.servers.get(address);
         if (server === undefined) return Promise.reject(nothingServed(address));
-        return server.call(method, request, address, this.options.deadlineSeconds);
+        const late = noAnswer(address, method, deadlineSeconds);
+        return settled(server.call(method, request), deadlineSeconds, late, [calls, server.calls]);
       },
       open: (method, listener) => {
         const stream = new MemoryStream(listener, streams);
@@ -70,6 +59,7 @@ class MemoryNetwork implements WireKind {
         return stream;
       },
       close: () => {
+        for (const onBreak of calls) onBreak(new LinkBroken("closed here"));
         for (const stream of streams) stream.break("closed here");
       },
     };
@@ -85,29 +75,20 @@ function nothingServed(address: string): LinkBroken {
   return new LinkBroken(`nothing is served at ${address}`);
 }
 
+type OnBreak = (error: LinkBroken) => void;
+
 class MemoryServer {
+  readonly calls = new Set<OnBreak>();
   private readonly streams = new Set<MemoryStream>();
-  private readonly calls = new Set<(error: LinkBroken) => void>();
 
   constructor(private readonly service: Service) {}
 
-  call(method: string, request: Uint8Array, address: string, deadlineSeconds: number): Promise<Uint8Array> {
-    return new Promise((resolve, reject) => {
-      const finish = (settle: () => void): void => {
-        clearTimeout(timer);
-        this.calls.delete(onBreak);
-        settle();
-      };
-      const onBreak = (error: LinkBroken): void => finish(() => reject(error));
-      const timer = setTimeout(() => {
-        finish(() => reject(noAnswer(address, method, deadlineSeconds)));
-      }, 1000 * deadlineSeconds);
-      this.calls.add(onBreak);
-      this.service.call(method, new Uint8Array(request)).then(
-        (reply) => finish(() => resolve(new Uint8Array(reply))),
-        (error: unknown) => finish(() => reject(crossed(error))),
-      );
-    });
+  async call(method: string, request: Uint8Array): Promise<Uint8Array> {
+    try {
+      return new Uint8Array(await this.service.call(method, new Uint8Array(request)));
+    } catch (error) {
+      throw crossed(error);
+    }
   }
 
   open(method: string, stream: MemoryStream): void {
@@ -121,146 +102,25 @@ class MemoryServer {
   }
 }
 
-/** What is left of an error after a wire: its code and its message. */
-function crossed(error: unknown): SkeinError {
-  const { code, message } = toSkeinError(error);
-  return new SkeinError(code, message);
-}
-
-/** One direction of a stream: its deliveries in order, none before the next turn of the event loop. */
-class Lane {
-  private readonly waiting: (() => void)[] = [];
-  private scheduled = false;
-  private paused = false;
-  private stopped = false;
-
-  get length(): number {
-    return this.waiting.length;
-  }
-
-  push(deliver: () => void): void {
-    if (this.stopped) return;
-    this.waiting.push(deliver);
-    this.schedule();
-  }
-
-  setPaused(paused: boolean): void {
-    this.paused = paused;
-    this.schedule();
-  }
-
-  clear(): void {
-    this.waiting.length = 0;
-  }
-
-  stop(): void {
-    this.stopped = true;
-    this.clear();
-  }
-
-  private schedule(): void {
-    if (this.scheduled || this.paused || this.waiting.length === 0) return;
-    this.scheduled = true;
-    setImmediate(() => {
-      this.scheduled = false;
-      while (!this.paused) {
-        const deliver = this.waiting.shift();
-        if (deliver === undefined) return;
-        deliver();
-      }
-    });
-  }
-}
-
-/** Both ends of one stream. */
-class MemoryStream implements WireStream {
-  private readonly toServer = new Lane();
-  private readonly toClient = new Lane();
-  private readonly unwritten = new Set<() => void>();
-  private served: ServedListener | null = null;
-  private congested = false;
-  private gone = false;
-
-  constructor(
-    private readonly listener: StreamListener,
-    private readonly clientStreams: Set<MemoryStream>,
-  ) {
-    clientStreams.add(this);
-  }
-
-  accept(open: (served: ServedStream) => ServedListener, serverStreams: Set<MemoryStream>): void {
-    this.toClient.push(() => this.listener.onOpen());
-    const served = open({
-      write: (bytes) => this.writeToClient(bytes),
-      pause: () => this.toServer.setPaused(true),
-      resume: () => this.toServer.setPaused(false),
-      end: (error) => this.endFromServer(error),
-    });
-    this.served = {
-      onMessage: (bytes) => served.onMessage(bytes),
-      onHalfClose: () => served.onHalfClose(),
-      onGone: () => {
-        serverStreams.delete(this);
-        served.onGone();
-      },
+/** The first of the reply, `late` after `seconds`, and a break of either side; `calls` are the calls of each side. */
+function settled(
+  reply: Promise<Uint8Array>,
+  seconds: number,
+  late: SkeinError,
+  calls: readonly Set<OnBreak>[],
+): Promise<Uint8Array> {
+  return new Promise((resolve, reject) => {
+    const settle = (act: () => void): void => {
+      clearTimeout(timer);
+      for (const side of calls) side.delete(onBreak);
+      act();
     };
-  }
-
-  write(bytes: Uint8Array): boolean {
-    const copy = new Uint8Array(bytes);
-    this.toServer.push(() => {
-      this.served?.onMessage(copy);
-      if (this.congested && this.toServer.length === 0 && !this.gone) {
-        this.congested = false;
-        this.listener.onDrain();
-      }
-    });
-    this.congested ||= this.toServer.length >= LANE_LENGTH;
-    return !this.congested;
-  }
-
-  end(): void {
-    this.toServer.push(() => this.served?.onHalfClose());
-  }
-
-  cancel(): void {
-    this.toClient.stop();
-    this.leave();
-  }
-
-  break(detail: string): void {
-    if (this.gone) return;
-    this.toClient.clear();
-    this.toClient.push(() => this.listener.onEnd(new LinkBroken(detail)));
-    this.leave();
-  }
-
-  private writeToClient(bytes: Uint8Array): Promise<void> {
-    if (this.gone) return Promise.resolve();
-    const copy = new Uint8Array(bytes);
-    return new Promise((resolve) => {
-      this.unwritten.add(resolve);
-      this.toClient.push(() => {
-        this.unwritten.delete(resolve);
-        this.listener.onMessage(copy);
-        resolve();
-      });
-    });
-  }
-
-  private endFromServer(error?: SkeinError): void {
-    if (this.gone) return;
-    this.toClient.push(() => this.listener.onEnd(error === undefined ? null : crossed(error)));
-    this.leave();
-  }
-
-  /** Nothing reaches the server any more; what was written to the client still may. */
-  private leave(): void {
-    if (this.gone) return;
-    this.gone = true;
-    this.clientStreams.delete(this);
-    this.toServer.stop();
-    for (const resolve of this.unwritten) resolve();
-    setImmediate(() => this.served?.onGone());
-  }
+    const onBreak: OnBreak = (error) => settle(() => reject(error));
+    const timer = setTimeout(() => settle(() => reject(late)), 1000 * seconds);
+    for (const side of calls) side.add(onBreak);
+    reply.then(
+      (bytes) => settle(() => resolve(bytes)),
+      (error: SkeinError) => settle(() => reject(error)),
+    );
+  });
 }

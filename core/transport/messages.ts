@@ -58,7 +58,8 @@ type WireSeatSequences = readonly { readonly seat: number; readonly sequence: nu
 
 const seatSequences = {
   toWire: (pairs: SeatSequences): WireSeatSequences => pairs.map(([seat, sequence]) => ({ seat, sequence })),
-  fromWire: (wire: WireSeatSequences): SeatSequences => wire.map(({ seat, sequence }) => [seat, sequence] as const),
+  fromWire: (wire: WireSeatSequences): SeatSequences =>
+    wire.map(({ seat, sequence }) => [seat, sequence] as const),
 };
 
 interface WireRegisterRequest extends Omit<RegisterRequest, "role" | "index" | "seatSequences"> {

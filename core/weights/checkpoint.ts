@@ -85,7 +85,12 @@ function encode(checkpoint: Checkpoint): Uint8Array {
   const config = JSON.stringify(checkpoint.config);
   const state = JSON.stringify(checkpoint.state);
   const tensors = tensorsOf(checkpoint);
-  return encodeSafetensors(tensors, { format: FORMAT, config, state, sha256: integrityOf(config, state, tensors) });
+  return encodeSafetensors(tensors, {
+    format: FORMAT,
+    config,
+    state,
+    sha256: integrityOf(config, state, tensors),
+  });
 }
 
 function decode(bytes: Uint8Array, where: string): Checkpoint {
@@ -123,7 +128,9 @@ export async function readCheckpoint(path: string): Promise<Checkpoint> {
   try {
     bytes = await readFile(path);
   } catch (error) {
-    throw new SkeinError("CHECKPOINT_UNREADABLE", `cannot read checkpoint ${path}: ${messageOf(error)}`, { cause: error });
+    throw new SkeinError("CHECKPOINT_UNREADABLE", `cannot read checkpoint ${path}: ${messageOf(error)}`, {
+      cause: error,
+    });
   }
   return decode(bytes, path);
 }
@@ -172,6 +179,8 @@ export async function writeCheckpoint(folder: string, checkpoint: Checkpoint, ke
   await syncFolder(folder);
   const old = (await listCheckpoints(folder)).slice(0, -keep);
   const partials = (await readdir(folder)).filter((file) => file.endsWith(PARTIAL_SUFFIX));
-  await Promise.all([...old, ...partials.map((file) => join(folder, file))].map((file) => rm(file, { force: true })));
+  await Promise.all(
+    [...old, ...partials.map((file) => join(folder, file))].map((file) => rm(file, { force: true })),
+  );
   return path;
 }

@@ -49,15 +49,21 @@ export function decodeSafetensors(
   const view = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const headerLength = Number(view.readBigUInt64LE(0));
   if (headerLength > bytes.byteLength - 8) {
-    throw unreadable(`expected a header of ${headerLength} bytes, got a file of ${bytes.byteLength} (truncated?)`);
+    throw unreadable(
+      `expected a header of ${headerLength} bytes, got a file of ${bytes.byteLength} (truncated?)`,
+    );
   }
   let header: Record<string, unknown>;
   try {
     header = JSON.parse(view.toString("utf8", 8, 8 + headerLength)) as Record<string, unknown>;
   } catch (error) {
-    throw new SkeinError("CHECKPOINT_UNREADABLE", `${where}: its header is not JSON; not a safetensors file`, {
-      cause: error,
-    });
+    throw new SkeinError(
+      "CHECKPOINT_UNREADABLE",
+      `${where}: its header is not JSON; not a safetensors file`,
+      {
+        cause: error,
+      },
+    );
   }
   const { __metadata__: metadata = {}, ...entries } = header;
   const start = 8 + headerLength;

@@ -7,9 +7,10 @@
  */
 import type { ActorMetrics } from "../../core/telemetry/metrics.js";
 import type { Session } from "../../core/transport/session.js";
-import type { Control, RolloutSender } from "../../core/transport/transport.js";
+import type { Control } from "../../core/transport/transport.js";
 import type { Rollout, RolloutRequest, WeightsSnapshot } from "../../core/types.js";
 import { stepCount } from "../../core/types.js";
+import type { LearnerLine } from "./learner-line.js";
 import type { Fragment, Seat } from "./seat.js";
 import type { WeightsStore } from "./weights-store.js";
 
@@ -22,8 +23,7 @@ export interface ActorOptions {
   readonly session: Session;
   readonly weights: WeightsStore;
   readonly seats: readonly Seat[];
-  /** The sender to a learner at that address. */
-  readonly senderTo: (address: string) => Promise<RolloutSender>;
+  readonly learner: LearnerLine;
   readonly metrics: ActorMetrics;
   /** Seconds of a steady clock. */
   readonly now: () => number;
@@ -106,14 +106,16 @@ export class Actor {
   }
 
   private async deliver(fragment: Fragment, learnerAddress: string): Promise<number> {
-    const { metrics, now, senderTo } = this.options;
+    const { metrics, now, learner } = this.options;
     const rollout = this.rolloutOf(fragment);
     const from = now();
-    await (await senderTo(learnerAddress)).send(rollout);
+    await learner.send(learnerAddress, rollout);
     metrics.sendWaitSeconds.observe(now() - from);
     metrics.fragments.inc();
     metrics.envSteps.inc(stepCount(rollout.columns));
-    metrics.episodes.inc(rollout.columns.stopReasons.reduce((sum, reason) => sum + (reason === 0 ? 0 : 1), 0));
+    metrics.episodes.inc(
+      rollout.columns.stopReasons.reduce((sum, reason) => sum + (reason === 0 ? 0 : 1), 0),
+    );
     metrics.inferenceSeconds.observe(fragment.times.inferenceSeconds);
     metrics.environmentSeconds.observe(fragment.times.environmentSeconds);
     metrics.weightSwaps.inc(fragment.times.swaps);

@@ -151,7 +151,11 @@ export class FragmentBuilder {
       terminated: Uint8Array.from(ends, (end) => (end === TERMINATED ? 1 : 0)),
       truncated: Uint8Array.from(ends, (end) => (end === TRUNCATED ? 1 : 0)),
       stopReasons: Uint8Array.from(ends, (end) =>
-        end === TERMINATED ? StopReason.terminated : end === TRUNCATED ? StopReason.truncated : StopReason.fragment,
+        end === TERMINATED
+          ? StopReason.terminated
+          : end === TRUNCATED
+            ? StopReason.truncated
+            : StopReason.fragment,
       ),
       trajectoryIds: Uint32Array.from(trajectoryIds),
       seeds: Uint32Array.from(seeds),
@@ -186,7 +190,8 @@ export class FragmentBuilder {
       );
     };
     for (let k = 0; k < this.observations.length; k++) {
-      if (!Number.isFinite(this.observations[k]!)) complain("observation", Math.floor(k / this.observationWidth));
+      if (!Number.isFinite(this.observations[k]!))
+        complain("observation", Math.floor(k / this.observationWidth));
     }
     for (let k = 0; k < this.rewards.length; k++) {
       if (!Number.isFinite(this.rewards[k]!)) complain("reward", k);

@@ -43,7 +43,8 @@ class RolloutThread {
 
   async collect(request: RolloutRequest): Promise<{ columns: RolloutColumns; times: FragmentTimes }> {
     if (!this.started) await this.begin(request);
-    if (this.version < 0) throw new SkeinError("INTERNAL", "rollout thread: asked to collect before any weights came");
+    if (this.version < 0)
+      throw new SkeinError("INTERNAL", "rollout thread: asked to collect before any weights came");
     const { environment, sampler, random } = this;
     const steps = this.start.config.actors.fragmentSteps;
     const builder = new FragmentBuilder(environment, this.book, steps, this.seeds);

@@ -1,7 +1,7 @@
 /** One rollout thread as the actor's main thread sees it: collect a fragment, take weights, end. */
 import { once } from "node:events";
 import { MessageChannel, type MessagePort } from "node:worker_threads";
-import type { Piscina } from "piscina";
+import { Piscina } from "piscina";
 import type { RunConfig } from "../../core/config/schema.js";
 import { SkeinError } from "../../core/errors.js";
 import type { RolloutRequest, WeightsSnapshot } from "../../core/types.js";
@@ -65,7 +65,42 @@ export class Seat {
     // A thread that fails says so before it ends: the message wins the race.
     const [message] = (await Promise.race([once(this.port, "message"), silent])) as [FromThread];
     if (message.kind === "failed") throw new SkeinError(message.code, message.message);
-    if (message.kind !== kind) throw new SkeinError("INTERNAL", `rollout thread: expected ${kind}, got ${message.kind}`);
+    if (message.kind !== kind)
+      throw new SkeinError("INTERNAL", `rollout thread: expected ${kind}, got ${message.kind}`);
     return message as Extract<FromThread, { kind: K }>;
+  }
+}
+
+/** The seats of one actor process and the pool of threads they run on. */
+export interface Seats {
+  readonly all: readonly Seat[];
+  /** Ends the threads in order; they must be idle. */
+  stop(): Promise<void>;
+  /** Ends the threads at once. */
+  close(): Promise<void>;
+}
+
+/** Starts a thread for each seat of the actor at place `index`; rejects where one of them fails to start. */
+export async function startSeats(config: RunConfig, index: number): Promise<Seats> {
+  const { threads } = config.actors;
+  const pool = new Piscina({
+    filename: new URL("./rollout-thread.js", import.meta.url).href,
+    minThreads: threads,
+    maxThreads: threads,
+    idleTimeout: Number.POSITIVE_INFINITY,
+  });
+  try {
+    const numbers = Array.from({ length: threads }, (_, k) => index * threads + k);
+    const all = await Promise.all(numbers.map((number) => Seat.start(pool, config, number)));
+    return {
+      all,
+      stop: async () => {
+        await Promise.all(all.map((seat) => seat.stop()));
+      },
+      close: () => pool.destroy(),
+    };
+  } catch (error) {
+    await pool.destroy();
+    throw error;
   }
 }

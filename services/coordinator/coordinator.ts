@@ -161,7 +161,13 @@ export class Coordinator implements Control {
   /** For /healthz. */
   summary(): Readonly<Record<string, unknown>> {
     const { policyVersion, envSteps } = this.progress;
-    return { runId: this.runId, phase: this.phase, policyVersion, envSteps, actors: this.leases.actors().length };
+    return {
+      runId: this.runId,
+      phase: this.phase,
+      policyVersion,
+      envSteps,
+      actors: this.leases.actors().length,
+    };
   }
 
   /** To be called every now and then: ends leases whose time is over. */

@@ -23,13 +23,24 @@ export class Leases {
   ) {}
 
   /** Also returns the leases it replaces: same name, or same place in the fleet. */
-  add(role: Role, name: string, index: number | null): { readonly lease: Lease; readonly replaced: readonly Lease[] } {
+  add(
+    role: Role,
+    name: string,
+    index: number | null,
+  ): { readonly lease: Lease; readonly replaced: readonly Lease[] } {
     const replaced = [...this.byId.values()].filter(
       (lease) => lease.role === role && (lease.name === name || role === "learner" || lease.index === index),
     );
     for (const lease of replaced) this.byId.delete(lease.id);
     const place = role === "learner" ? -1 : (index ?? this.freeIndex());
-    const lease: Lease = { id: randomUUID(), role, name, index: place, appliedVersion: -1, lastSeen: this.now() };
+    const lease: Lease = {
+      id: randomUUID(),
+      role,
+      name,
+      index: place,
+      appliedVersion: -1,
+      lastSeen: this.now(),
+    };
     this.byId.set(lease.id, lease);
     return { lease, replaced };
   }

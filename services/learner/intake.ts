@@ -39,7 +39,10 @@ export class Intake {
 
   constructor(
     private readonly options: IntakeOptions,
-    resumed: { readonly disposedSteps: number; readonly seatSequences: readonly (readonly [number, number])[] },
+    resumed: {
+      readonly disposedSteps: number;
+      readonly seatSequences: readonly (readonly [number, number])[];
+    },
   ) {
     this.received = resumed.disposedSteps;
     this.disposed = resumed.disposedSteps;
@@ -100,7 +103,9 @@ export class Intake {
 
   private takeSteps(): Rollout[] | null {
     let steps = 0;
-    const enough = this.held.findIndex((rollout) => (steps += stepCount(rollout.columns)) >= this.options.batchSteps);
+    const enough = this.held.findIndex(
+      (rollout) => (steps += stepCount(rollout.columns)) >= this.options.batchSteps,
+    );
     return enough < 0 ? null : this.held.splice(0, enough + 1);
   }
 

@@ -22,7 +22,7 @@ import { trainBatch } from "./train-batch.js";
 /** The coordinator as the learner sees it: publish, and say how far things are. */
 export interface Upstream {
   /** Hands out the present weights and the counts; returns the number of living actors. */
-  advance(progress: LearnerProgress): Promise<number>;
+  advance(): Promise<number>;
 }
 
 export interface LearnerProgress {
@@ -37,7 +37,6 @@ export interface LearnerOptions {
   readonly recipe: Recipe;
   readonly engine: Engine;
   readonly intake: Intake;
-  readonly upstream: Upstream;
   readonly folder: RunFolder;
   readonly metrics: LearnerMetrics;
   readonly emit: (event: RunEvent) => void;
@@ -59,10 +58,15 @@ export class Learner {
   constructor(private readonly options: LearnerOptions) {
     const { config, recipe, resumed, now } = options;
     this.random =
-      resumed === null ? new Random(deriveSeed(config.run.seed, "learner")) : Random.fromState(resumed.random);
+      resumed === null
+        ? new Random(deriveSeed(config.run.seed, "learner"))
+        : Random.fromState(resumed.random);
     this.episodes = new EpisodeWindow(resumed?.recentReturns ?? [], resumed?.episodes ?? 0);
     this.trackers = new Map(
-      Object.entries(recipe.trackers).map(([name, tracker]) => [name, resumed?.trackers[name] ?? tracker.initial]),
+      Object.entries(recipe.trackers).map(([name, tracker]) => [
+        name,
+        resumed?.trackers[name] ?? tracker.initial,
+      ]),
     );
     this.policyVersion = resumed?.policyVersion ?? 0;
     this.updates = resumed?.updates ?? 0;
@@ -81,8 +85,8 @@ export class Learner {
   }
 
   /** Trains until the run is solved, out of steps, or `stop` aborts; leaves a checkpoint behind either way. */
-  async run(stop: AbortSignal): Promise<FinishReason> {
-    const { intake, metrics, upstream, now } = this.options;
+  async run(upstream: Upstream, stop: AbortSignal): Promise<FinishReason> {
+    const { metrics, now } = this.options;
     const steps = new Rate(now);
     const updates = new Rate(now);
     let reason = this.finishReason();
@@ -96,7 +100,7 @@ export class Learner {
       }
       const stats = await this.train(batch);
       const publishedFrom = now();
-      const actors = await upstream.advance(this.progress);
+      const actors = await upstream.advance();
       metrics.publishSeconds.observe(now() - publishedFrom);
       steps.add(this.envSteps);
       updates.add(this.updates);
@@ -109,7 +113,7 @@ export class Learner {
     this.options.emit({
       event: "notice",
       level: "info",
-      message: `checkpoint of version ${this.policyVersion}: sha256 ${checkpointHash(this.snapshot())}; disposed ${intake.disposedSteps} steps`,
+      message: `checkpoint of version ${this.policyVersion}: sha256 ${checkpointHash(this.snapshot())}`,
     });
     return reason;
   }
@@ -205,7 +209,8 @@ export class Learner {
 
   private finishReason(): FinishReason | null {
     const { stop } = this.options.config;
-    if (stop.meanReturn !== null && this.episodes.full && this.episodes.meanReturn >= stop.meanReturn) return "solved";
+    if (stop.meanReturn !== null && this.episodes.full && this.episodes.meanReturn >= stop.meanReturn)
+      return "solved";
     if (this.envSteps >= stop.envSteps) return "steps";
     return null;
   }

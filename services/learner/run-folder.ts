@@ -4,6 +4,7 @@ import { mkdir, readFile, rename, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { finished } from "node:stream/promises";
 import { stringify } from "yaml";
+import type { RunConfig } from "../../core/config/schema.js";
 import type { ProgressEvent } from "../../core/progress.js";
 import { learningCurveSvg, type CurvePoint } from "../../core/telemetry/curve.js";
 
@@ -27,14 +28,15 @@ export class RunFolder {
   /** Makes or reopens a folder. Lines of metrics beyond `fromEnvSteps` were written after the checkpoint and go. */
   static async open(
     path: string,
-    config: unknown,
+    config: RunConfig,
+    environmentId: string,
     fromEnvSteps: number,
-    curve: { readonly title: string; readonly threshold: number | null },
   ): Promise<RunFolder> {
     await mkdir(join(path, "checkpoints"), { recursive: true });
     await writeFile(join(path, "run.yaml"), stringify(config));
     const points = await keepMetricsUpTo(join(path, "metrics.jsonl"), fromEnvSteps);
-    return new RunFolder(path, points, curve);
+    const title = `${config.run.name}: ${environmentId}, ${config.recipe.id}, seed ${config.run.seed}`;
+    return new RunFolder(path, points, { title, threshold: config.stop.meanReturn });
   }
 
   record(event: ProgressEvent): void {

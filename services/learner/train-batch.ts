@@ -26,7 +26,10 @@ async function forwardAll<K extends OutputColumn>(
   want: readonly K[],
 ): Promise<Record<K, Float64Array>> {
   const { steps, observations, actions } = inputs;
-  const result = Object.fromEntries(want.map((column) => [column, new Float64Array(steps)])) as Record<K, Float64Array>;
+  const result = Object.fromEntries(want.map((column) => [column, new Float64Array(steps)])) as Record<
+    K,
+    Float64Array
+  >;
   const observationWidth = observations.length / steps;
   const actionWidth = actions === null ? 0 : actions.length / steps;
   for (let at = 0; at < steps; at += EVALUATE_STEPS) {
@@ -98,7 +101,12 @@ export async function trainBatch(
   for (let epoch = 0; epoch < epochs && !klExceeded; epoch++) {
     random.shuffle(order);
     for (let at = 0; at < order.length; at += size) {
-      const minibatch = deriveColumns(recipe, "step", selectSteps(sealed, order.subarray(at, at + size)), readings);
+      const minibatch = deriveColumns(
+        recipe,
+        "step",
+        selectSteps(sealed, order.subarray(at, at + size)),
+        readings,
+      );
       let stats: Readonly<Record<string, number>> = {};
       const { gradNorm, applied } = await engine.update(
         minibatch.inputs,

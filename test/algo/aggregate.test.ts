@@ -62,7 +62,7 @@ const REFERENCES: readonly [string, Aggregator, (rows: RowLosses) => number][] =
 
 function rowLosses(batch: RaggedBatch, loss: Float64Array): RowLosses {
   return Array.from({ length: batch.rows }, (_, i) => {
-    const steps = Array.from(loss.keys()).slice(batch.offsets[i]!, batch.offsets[i + 1]!);
+    const steps = Array.from(loss.keys()).slice(batch.offsets[i], batch.offsets[i + 1]);
     return steps.filter((t) => batch.mask[t] === 1).map((t) => loss[t]!);
   });
 }

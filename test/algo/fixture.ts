@@ -1,6 +1,6 @@
 /** What the tests of core/algo share: fixture F of methods/catalogue-a.md §0, random ragged batches, comparisons. */
 import { expect } from "vitest";
-import { Random } from "../../core/random.js";
+import type { Random } from "../../core/random.js";
 import type { LossAndGate } from "../../core/algo/arrays.js";
 import { lossAndGate } from "../../core/algo/arrays.js";
 import { standardizeByGroup } from "../../core/algo/group-statistics.js";

@@ -84,7 +84,7 @@ describe("properties of importance weights", () => {
         const weights = importanceWeights(input, { level, bound, batchNormalize: false });
         const ratio = (t: number): number => Math.exp(oldLogprobs[t]!) / Math.exp(behaviorLogprobs[t]!);
         for (let i = 0; i < rows; i++) {
-          const all = Array.from(mask.keys()).slice(offsets[i]!, offsets[i + 1]!);
+          const all = Array.from(mask.keys()).slice(offsets[i], offsets[i + 1]);
           const chosen = all.filter((t) => mask[t] === 1);
           const product = chosen.reduce((p, t) => p * ratio(t), 1);
           for (const t of all) {

@@ -33,7 +33,7 @@ function place(env: Blackjack, i: number, player: readonly number[], dealer: rea
 function best(hand: readonly number[]): number {
   let sums = [0];
   for (const card of hand) {
-    sums = sums.flatMap((sum) => (card === 1 ? [sum + 1, sum + 11] : [sum + card]));
+    sums = [...new Set(sums.flatMap((sum) => (card === 1 ? [sum + 1, sum + 11] : [sum + card])))];
   }
   const fitting = sums.filter((sum) => sum <= 21);
   return fitting.length > 0 ? Math.max(...fitting) : Math.min(...sums);
@@ -67,10 +67,11 @@ function isNatural(hand: readonly number[]): boolean {
 /** Expected reward and mean square of standing on `player` with the dealer showing `open`. */
 function valueOfStanding(player: readonly number[], open: number, rules: BlackjackRules): number[] {
   const mean = [0, 0];
+  const sum = best(player);
   for (const hidden of DECK) {
     for (const [end, p] of dealerOutcomes([open, hidden])) {
       const dealer = end > 21 ? 0 : end;
-      let reward = Math.sign(best(player) - dealer);
+      let reward = Math.sign(sum - dealer);
       if (rules.sab && isNatural(player) && !isNatural([open, hidden])) reward = 1;
       if (!rules.sab && rules.natural && isNatural(player) && reward === 1) reward = 1.5;
       mean[0]! += (p / DECK.length) * reward;
@@ -80,21 +81,29 @@ function valueOfStanding(player: readonly number[], open: number, rules: Blackja
   return mean;
 }
 
-/** The same for drawing until `threshold`. */
+/** The same for drawing until 17. `seen` keeps the hands met, whose order of cards does not matter. */
 function valueOfDrawing(
   player: readonly number[],
   open: number,
-  threshold: number,
   rules: BlackjackRules,
+  seen: Map<string, number[]>,
 ): number[] {
-  if (best(player) > 21) return [-1, 1];
-  if (best(player) >= threshold) return valueOfStanding(player, open, rules);
-  const mean = [0, 0];
-  for (const card of DECK) {
-    const [reward, square] = valueOfDrawing([...player, card], open, threshold, rules);
-    mean[0]! += reward! / DECK.length;
-    mean[1]! += square! / DECK.length;
+  const key = `${open}: ${[...player].sort().join(" ")}`;
+  const met = seen.get(key);
+  if (met !== undefined) return met;
+  const sum = best(player);
+  let mean = [0, 0];
+  if (sum > 21) {
+    mean = [-1, 1];
+  } else if (sum >= 17) {
+    mean = valueOfStanding(player, open, rules);
+  } else {
+    for (const card of DECK) {
+      const next = valueOfDrawing([...player, card], open, rules, seen);
+      mean = mean.map((value, k) => value + next[k]! / DECK.length);
+    }
   }
+  seen.set(key, mean);
   return mean;
 }
 
@@ -223,10 +232,11 @@ describe("whole games", () => {
   ];
   it.each(rules)("drawing to 17 earn on average what the recursion says, under %o", (rule) => {
     const expected = [0, 0];
+    const seen = new Map<string, number[]>();
     for (const open of DECK) {
       for (const a of DECK) {
         for (const b of DECK) {
-          const [reward, square] = valueOfDrawing([a, b], open, 17, rule);
+          const [reward, square] = valueOfDrawing([a, b], open, rule, seen);
           expected[0]! += reward! / DECK.length ** 3;
           expected[1]! += square! / DECK.length ** 3;
         }

@@ -56,12 +56,11 @@ function read(relative: string): unknown {
 export const sample = read("../data/gymnasium-sample.json") as Sample;
 
 const whole = read("../../../shared/goldens/gymnasium-1.3.0.json") as Record<string, unknown> | null;
-if (whole === null) {
-  console.log("skipped: the whole Gymnasium record, ../shared/goldens/gymnasium-1.3.0.json, is not there");
-}
 
 /** The sample, and the whole record unless it is missing: [name, transitions or table of an id]. */
 export function goldens<T>(part: "classic" | "tables", id: string): readonly (readonly [string, T])[] {
   const small = ["the sample", sample[part][id] as T] as const;
-  return whole === null ? [small] : [small, ["the whole record", whole[id] as T]];
+  if (whole !== null) return [small, ["the whole record", whole[id] as T]];
+  console.log(`skipped: ${id} against the whole record, ../shared/goldens/gymnasium-1.3.0.json is not there`);
+  return [small];
 }

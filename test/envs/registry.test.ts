@@ -1,22 +1,13 @@
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
-import { SkeinError } from "../../core/errors.js";
 import { environmentDefinitions, findEnvironment, loadEnvironment } from "../../envs/index.js";
 import { sample } from "./goldens.js";
+import { failureOf } from "./helpers.js";
 
 const here = fileURLToPath(new URL(".", import.meta.url));
 
 function load(id: string, module: string | null, params: Record<string, unknown> = {}) {
   return loadEnvironment({ id, module: module === null ? null : `fixtures/${module}`, params }, here);
-}
-
-async function failureOf(running: Promise<unknown>): Promise<SkeinError> {
-  const error: unknown = await running.then(
-    () => null,
-    (reason: unknown) => reason,
-  );
-  expect(error).toBeInstanceOf(SkeinError);
-  return error as SkeinError;
 }
 
 describe("the built-in environments", () => {
@@ -46,16 +37,14 @@ describe("the built-in environments", () => {
   });
 
   it("refuse parameters they do not have or of the wrong kind, naming the key of the run file", async () => {
-    const unknownKey = await failureOf(load("FrozenLake-v1", null, { slipery: true }));
+    const unknownKey = await failureOf(() => load("FrozenLake-v1", null, { slipery: true }));
     expect(unknownKey.code).toBe("CONFIG_INVALID");
     expect(unknownKey.message).toContain(
       'unknown key "environment.params.slipery". Did you mean "slippery"?',
     );
-    const wrongKind = await failureOf(load("Blackjack-v1", null, { sab: "yes" }));
-    expect(wrongKind.message).toContain(
-      'environment.params.sab: expected boolean, received string, got "yes"',
-    );
-    const none = await failureOf(load("CartPole-v1", null, { gravity: 1 }));
+    const wrongKind = await failureOf(() => load("Blackjack-v1", null, { sab: "yes" }));
+    expect(wrongKind.message).toContain("environment.params.sab: expected boolean");
+    const none = await failureOf(() => load("CartPole-v1", null, { gravity: 1 }));
     expect(none.message).toContain('unknown key "environment.params.gravity"');
   });
 });
@@ -81,7 +70,7 @@ describe("an environment from a user's module", () => {
       "exports no environment",
       "",
       "nothing.ts",
-      ["exports environment, answer, but no", "defineEnvironment()"],
+      ["exports answer, environment, but no", "defineEnvironment()"],
     ],
     [
       "exports several and no id is given",
@@ -97,18 +86,18 @@ describe("an environment from a user's module", () => {
       ['no environment "Won-v0". Did you mean "One-v0"?'],
     ],
   ])("is refused where the module %s", async (_, id, module, parts) => {
-    const failure = await failureOf(load(id, module));
+    const failure = await failureOf(() => load(id, module));
     expect(failure.code).toBe("ENVIRONMENT_UNKNOWN");
     for (const part of parts) expect(failure.message).toContain(part);
   });
 
   it("keeps what the module threw as the cause", async () => {
-    const failure = await failureOf(load("", "broken.ts"));
+    const failure = await failureOf(() => load("", "broken.ts"));
     expect((failure.cause as Error).message).toBe("licence expired");
   });
 
   it("has its parameters checked like a built-in one", async () => {
-    const failure = await failureOf(load("", "default-one.ts", { start: [1] }));
+    const failure = await failureOf(() => load("", "default-one.ts", { start: [1] }));
     expect(failure.code).toBe("CONFIG_INVALID");
     expect(failure.message).toContain(
       "environment.params.start: expected a string, a number, true or false, got [1]",

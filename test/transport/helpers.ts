@@ -107,13 +107,12 @@ export class SmallCoordinator implements Control {
   /** `afterVersion` of each watch. */
   readonly watchedFrom: number[] = [];
   watchesOver = 0;
-  private published: (() => void)[] = [];
+  private readonly published: (() => void)[] = [];
 
   register(request: RegisterRequest): Promise<RegisterReply> {
     this.asked.push(request);
     return Promise.resolve({
       ...{ leaseId: "lease-1", leaseSeconds: 12.5, heartbeatSeconds: 2.5, runId: "run-1", index: 4 },
-      runConfig: JSON.stringify({ text: "ünïcode %20 \u{1f9f6}" }),
     });
   }
 
@@ -141,7 +140,8 @@ export class SmallCoordinator implements Control {
 
   status(): Promise<RunStatus> {
     return Promise.resolve({
-      ...{ runId: "run-1", runConfig: "{}", phase: "waiting", policyVersion: 3, updates: 4, envSteps: 2 ** 40 },
+      ...{ runId: "run-1", phase: "waiting", policyVersion: 3, updates: 4, envSteps: 2 ** 40 },
+      runConfig: JSON.stringify({ text: "ünïcode %20 \u{1f9f6}" }),
       meanReturn100: NaN,
       actors: [{ name: "actor-0", index: 0, secondsSinceSeen: 0.5, appliedVersion: -1 }],
     });
@@ -149,7 +149,7 @@ export class SmallCoordinator implements Control {
 
   publishWeights(snapshot: WeightsSnapshot): Promise<void> {
     this.newest = snapshot;
-    for (const wake of this.published.splice(0)) wake();
+    this.wakeAll();
     return Promise.resolve();
   }
 
@@ -158,8 +158,13 @@ export class SmallCoordinator implements Control {
     return Promise.reject(new SkeinError("REFUSED", `version ${version} is not kept: only the newest is`));
   }
 
+  private wakeAll(): void {
+    for (const wake of this.published.splice(0)) wake();
+  }
+
   async *watchWeights(afterVersion: number, signal: AbortSignal): AsyncGenerator<WeightsSnapshot> {
     this.watchedFrom.push(afterVersion);
+    signal.addEventListener("abort", () => this.wakeAll(), { once: true });
     let last = afterVersion;
     try {
       while (!signal.aborted) {
@@ -168,10 +173,7 @@ export class SmallCoordinator implements Control {
           this.handedOut.push(last);
           yield this.newest;
         } else {
-          await new Promise<void>((resolve) => {
-            this.published.push(resolve);
-            signal.addEventListener("abort", () => resolve(), { once: true });
-          });
+          await new Promise<void>((resolve) => this.published.push(resolve));
         }
       }
     } finally {

@@ -1,0 +1,80 @@
+/** The learner's side of the coordinator: registers with its counts, publishes weights, reports how far it is. */
+import type { Engine } from "../../core/engine/engine.js";
+import { Session } from "../../core/transport/session.js";
+import type { Control, Phase } from "../../core/transport/transport.js";
+import type { LearnerProgress } from "./learner.js";
+import type { Intake } from "./intake.js";
+
+export interface MembershipOptions {
+  readonly control: Control;
+  /** Where actors reach the learner. */
+  readonly dataAddress: string;
+  readonly engine: Engine;
+  readonly intake: Intake;
+  readonly progress: () => LearnerProgress;
+}
+
+export class Membership {
+  private constructor(
+    private readonly options: MembershipOptions,
+    private readonly session: Session,
+  ) {}
+
+  /** Registers and publishes the weights at hand. */
+  static async open(options: MembershipOptions): Promise<Membership> {
+    const { control, dataAddress, engine, progress } = options;
+    const publish = (): Promise<void> => control.publishWeights(engine.weights(progress().policyVersion));
+    const session = await Session.open({
+      control,
+      appliedVersion: () => progress().policyVersion,
+      onRenewed: publish,
+      request: () => ({
+        role: "learner",
+        name: "learner",
+        index: null,
+        dataAddress,
+        policyVersion: progress().policyVersion,
+        ...countsOf(options.intake),
+      }),
+    });
+    await publish();
+    return new Membership(options, session);
+  }
+
+  /** Rejects when the coordinator has stayed away for too long. */
+  get failed(): Promise<never> {
+    return this.session.failed;
+  }
+
+  /** Hands out the present weights and the counts; returns the number of living actors. */
+  async advance(): Promise<number> {
+    const { control, engine, progress } = this.options;
+    await control.publishWeights(engine.weights(progress().policyVersion));
+    return this.report("running");
+  }
+
+  /** Tells every actor to leave. */
+  async finish(): Promise<void> {
+    await this.report("finished");
+  }
+
+  async close(): Promise<void> {
+    await this.session.close();
+  }
+
+  private async report(phase: Phase): Promise<number> {
+    const { control, intake, progress } = this.options;
+    const request = { leaseId: this.session.leaseId, phase, ...progress(), ...countsOf(intake) };
+    const reply = await control.report(request);
+    if (!reply.known) await this.session.renew();
+    return reply.actors;
+  }
+}
+
+function countsOf(intake: Intake) {
+  return {
+    disposedSteps: intake.disposedSteps,
+    receivedSteps: intake.receivedSteps,
+    seatSequences: intake.receivedSequences,
+  };
+}
