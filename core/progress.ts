@@ -48,6 +48,7 @@ export interface NoticeEvent {
 export interface ListeningEvent {
   readonly event: "listening";
   readonly role: "coordinator" | "learner" | "actor";
+  readonly pid: number;
   /** gRPC address; empty for actors. */
   readonly address: string;
   /** `http://host:port` of /metrics and /healthz; empty where switched off. */

@@ -1,6 +1,10 @@
 /** What a command is given by the process: when to stop, where to write. */
 import type { ServiceHost } from "../../core/services.js";
 import type { RunEvent } from "../../core/progress.js";
+import { jsonLine } from "../view/json.js";
+import { listeningLine } from "../view/plain.js";
+import { noticeText } from "../view/notice.js";
+import { verdict } from "../view/verdict.js";
 
 export interface CommandHost {
   /** Aborts at the first SIGINT or SIGTERM, or when a supervising parent goes away. */
@@ -12,35 +16,26 @@ export interface CommandHost {
   readonly color: boolean;
 }
 
-/** One line for people a notable event. */
-function describeEvent(event: RunEvent): string | null {
+/** One line for people; null for progress, which a service alone does not show. */
+function plainLine(event: RunEvent): string | null {
   switch (event.event) {
     case "listening":
-      return [
-        `${event.role} ready`,
-        event.address === "" ? "" : `grpc ${event.address}`,
-        event.http === "" ? "" : `metrics ${event.http}/metrics`,
-      ]
-        .filter((part) => part !== "")
-        .join(" · ");
+      return listeningLine(event);
     case "notice":
-      return event.level === "info" ? event.message : `${event.level}: ${event.message}`;
+      return noticeText(event);
     case "finished":
-      return (
-        `finished: ${event.reason} after ${event.envSteps} env steps, ${event.updates} updates, ` +
-        `version ${event.policyVersion}, mean return ${event.meanReturn100.toFixed(1)}`
-      );
+      return verdict(event, null).text;
     case "progress":
       return null;
   }
 }
 
-/** A service's host that prints its events: JSON lines, or plain ones without progress. */
+/** A service's host that prints its events: all of them as JSON lines, or the notable ones for people. */
 export function serviceHost(host: CommandHost, json: boolean): ServiceHost {
   return {
     signal: host.signal,
     emit: (event) => {
-      const line = json ? JSON.stringify(event) : describeEvent(event);
+      const line = json ? jsonLine(event) : plainLine(event);
       if (line !== null) process.stdout.write(`${line}\n`);
     },
   };

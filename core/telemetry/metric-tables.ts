@@ -12,7 +12,7 @@ const DURATIONS = [
   0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60,
 ] as const;
 
-const PHASES = ["waiting", "running", "draining", "finished"] as const satisfies readonly Phase[];
+const PHASES = ["waiting", "running", "finished"] as const satisfies readonly Phase[];
 
 interface DescriptorBase {
   readonly name: string;

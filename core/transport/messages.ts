@@ -40,7 +40,7 @@ function enumeration<T extends string>(prefix: string, values: readonly T[]) {
 }
 
 const role = enumeration<Role>("ROLE", ["actor", "learner"]);
-const phase = enumeration<Phase>("PHASE", ["waiting", "running", "draining", "finished"]);
+const phase = enumeration<Phase>("PHASE", ["waiting", "running", "finished"]);
 
 type WirePhase<T> = Omit<T, "phase"> & { readonly phase: string };
 

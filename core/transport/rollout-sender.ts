@@ -65,6 +65,13 @@ export class WireRolloutSender implements RolloutSender {
     return this.closing;
   }
 
+  abandon(): void {
+    if (this.closing !== null) return;
+    this.closing = Promise.resolve();
+    this.rejectAll(closedHere(this.wire.address));
+    this.wire.close();
+  }
+
   private open(): void {
     this.startGivingUp();
     this.credits = 0;

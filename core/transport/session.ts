@@ -1,9 +1,12 @@
 /**
  * A service's membership in a run: registers, keeps the lease alive, registers again when the coordinator has
- * forgotten it. Always: at most one registration is under way, and after `close` nothing of the session runs.
+ * forgotten it. Always: at most one registration is under way, and after `close` no call is begun.
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Control, Phase, RegisterReply, RegisterRequest } from "./transport.js";
+
+/** Longest that leaving waits for a coordinator that may itself be gone: the lease would end anyway. */
+const LEAVE_MS = 2000;
 
 export interface SessionOptions {
   readonly control: Control;
@@ -18,21 +21,23 @@ export interface SessionOptions {
 export class Session {
   /** Newest that the coordinator said. */
   phase: Phase = "waiting";
-  learnerAddress = "";
+  /** Resolves when the coordinator says that the run is finished. */
+  readonly finished: Promise<void>;
   /** Rejects when the coordinator has stayed away for too long; never resolves. */
   readonly failed: Promise<never>;
   private fail: (error: unknown) => void = () => undefined;
+  private finish: () => void = () => undefined;
   private renewing: Promise<void> | null = null;
   private readonly closing = new AbortController();
-  private readonly beating: Promise<void>;
 
   private constructor(
     private readonly options: SessionOptions,
     private reply: RegisterReply,
   ) {
+    this.finished = new Promise((resolve) => (this.finish = resolve));
     this.failed = new Promise((_, reject) => (this.fail = reject));
     this.failed.catch(() => undefined);
-    this.beating = this.beat();
+    void this.beat();
   }
 
   static async open(options: SessionOptions): Promise<Session> {
@@ -57,8 +62,8 @@ export class Session {
   async close(): Promise<void> {
     if (this.closing.signal.aborted) return;
     this.closing.abort();
-    await this.beating;
-    await this.options.control.leave({ leaseId: this.leaseId }).catch(() => undefined);
+    const left = this.options.control.leave({ leaseId: this.leaseId }).catch(() => undefined);
+    await Promise.race([left, sleep(LEAVE_MS, undefined, { ref: false })]);
   }
 
   private async register(): Promise<void> {
@@ -75,14 +80,14 @@ export class Session {
         if (signal.aborted) return;
         if (answer.known) {
           this.phase = answer.phase;
-          this.learnerAddress = answer.learnerAddress;
+          if (answer.phase === "finished") this.finish();
         } else {
           await this.renew();
         }
         await sleep(this.reply.heartbeatSeconds * 1000, undefined, { signal }).catch(() => undefined);
       }
     } catch (error) {
-      this.fail(error);
+      if (!signal.aborted) this.fail(error);
     }
   }
 }

@@ -10,8 +10,8 @@ import type { Rollout, RolloutRequest, WeightsSnapshot } from "../types.js";
 
 export type Role = "actor" | "learner";
 
-/** waiting = no learner yet; draining = finish what runs, start nothing; finished = leave. */
-export type Phase = "waiting" | "running" | "draining" | "finished";
+/** waiting = no learner yet; finished = leave. */
+export type Phase = "waiting" | "running" | "finished";
 
 export interface RegisterRequest {
   readonly role: Role;
@@ -140,6 +140,8 @@ export interface RolloutSender extends Closable {
    * Rejects UNAVAILABLE once nobody has answered for `reconnectSeconds`, REFUSED where the receiver says no.
    */
   send(rollout: Rollout): Promise<void>;
+  /** Closes at once: every rollout not yet acknowledged rejects UNAVAILABLE. */
+  abandon(): void;
 }
 
 export interface RolloutDelivery {

@@ -2,17 +2,17 @@
  * The safetensors file format (8-byte little-endian header length, JSON header, raw tensors): readable from
  * Python, Rust and JavaScript alike.
  */
+import { z } from "zod";
 import { SkeinError } from "../errors.js";
 import type { DType, NamedTensor } from "../types.js";
 
 const FILE_DTYPES: Record<DType, string> = { float32: "F32", int32: "I32" };
 const BYTES_PER_ELEMENT = 4;
 
-interface HeaderEntry {
-  readonly dtype: string;
-  readonly shape: readonly number[];
-  readonly data_offsets: readonly [number, number];
-}
+const count = z.int().min(0);
+const headerSchema = z
+  .object({ __metadata__: z.record(z.string(), z.string()).default({}) })
+  .catchall(z.object({ dtype: z.string(), shape: z.array(count), data_offsets: z.tuple([count, count]) }));
 
 /** `metadata` values are strings, as the format asks. */
 export function encodeSafetensors(
@@ -53,22 +53,20 @@ export function decodeSafetensors(
       `expected a header of ${headerLength} bytes, got a file of ${bytes.byteLength} (truncated?)`,
     );
   }
-  let header: Record<string, unknown>;
+  let header: z.output<typeof headerSchema>;
   try {
-    header = JSON.parse(view.toString("utf8", 8, 8 + headerLength)) as Record<string, unknown>;
+    header = headerSchema.parse(JSON.parse(view.toString("utf8", 8, 8 + headerLength)));
   } catch (error) {
     throw new SkeinError(
       "CHECKPOINT_UNREADABLE",
-      `${where}: its header is not JSON; not a safetensors file`,
-      {
-        cause: error,
-      },
+      `${where}: expected a safetensors header, got something else; the file is damaged or of another kind`,
+      { cause: error },
     );
   }
-  const { __metadata__: metadata = {}, ...entries } = header;
+  const { __metadata__: metadata, ...entries } = header;
   const start = 8 + headerLength;
   const tensors = Object.entries(entries).map(([name, entry]): NamedTensor => {
-    const { dtype, shape, data_offsets: range } = entry as HeaderEntry;
+    const { dtype, shape, data_offsets: range } = entry;
     const known = (Object.keys(FILE_DTYPES) as DType[]).find((candidate) => FILE_DTYPES[candidate] === dtype);
     if (known === undefined) throw unreadable(`tensor ${name}: expected dtype F32 or I32, got ${dtype}`);
     const size = shape.reduce((a, b) => a * b, 1);
@@ -79,9 +77,9 @@ export function decodeSafetensors(
     if (start + to > bytes.byteLength) {
       throw unreadable(`expected ${start + to} bytes or more, got ${bytes.byteLength} (truncated)`);
     }
-    const buffer = bytes.slice(start + from, start + to).buffer;
+    const { buffer } = new Uint8Array(bytes.subarray(start + from, start + to));
     const data = known === "float32" ? new Float32Array(buffer) : new Int32Array(buffer);
     return { name, dtype: known, shape, data };
   });
-  return { tensors, metadata: metadata as Record<string, string> };
+  return { tensors, metadata };
 }

@@ -2,9 +2,10 @@
  * The actor: asks for work for each of its seats, collects it, sends it.
  *
  * Always: a seat asks for its next fragment as soon as the last one is collected, and never has more than one
- * unsent; what was collected is delivered before the actor leaves. Only an actor that dies loses a fragment, and
- * the coordinator issues that one again.
+ * unsent; an actor that is asked to leave delivers what it has collected, unless the learner does not take it within
+ * DRAIN_SECONDS. A fragment not delivered is issued again by the coordinator.
  */
+import { setTimeout as sleep } from "node:timers/promises";
 import type { ActorMetrics } from "../../core/telemetry/metrics.js";
 import type { Session } from "../../core/transport/session.js";
 import type { Control } from "../../core/transport/transport.js";
@@ -13,6 +14,9 @@ import { stepCount } from "../../core/types.js";
 import type { LearnerLine } from "./learner-line.js";
 import type { Fragment, Seat } from "./seat.js";
 import type { WeightsStore } from "./weights-store.js";
+
+/** Longest that an actor which was asked to leave waits for its last fragments to be taken. */
+const DRAIN_SECONDS = 5;
 
 export interface ActorOptions {
   readonly runId: string;
@@ -51,14 +55,14 @@ export class Actor {
   async run(stop: AbortSignal): Promise<void> {
     const { seats, session } = this.options;
     const over = new AbortController();
-    const signal = AbortSignal.any([stop, over.signal]);
+    const idle = AbortSignal.any([stop, over.signal]);
+    void session.finished.then(() => over.abort());
     const following = this.follow(over.signal);
-    const work = Promise.all(seats.map((seat) => this.serve(seat, signal)));
+    const work = Promise.all(seats.map((seat) => this.serve(seat, idle)));
     try {
       await Promise.race([work, session.failed, following.then(() => work)]);
     } finally {
       over.abort();
-      await following.catch(() => undefined);
     }
   }
 
@@ -85,17 +89,18 @@ export class Actor {
         continue;
       }
       completedRequestId = 0;
-      if (reply.phase === "finished" || reply.phase === "draining") break;
+      if (reply.phase === "finished") break;
       if (reply.request === null) continue;
       const { request, learnerAddress } = reply;
       const held = await unlessAborted(this.weightsFor(request), signal);
       if (held === null) break;
       const fragment = await seat.collect(request, request.exact ? held : null);
-      completedRequestId = await sending;
-      sending = this.deliver(fragment, learnerAddress);
+      completedRequestId = (await unlessAborted(sending, signal)) ?? 0;
+      sending = Promise.all([sending, this.deliver(fragment, learnerAddress)]).then(([, id]) => id);
       sending.catch(() => undefined);
     }
-    await sending;
+    // A finished run needs no more rollouts; an actor asked to leave gives the learner a while to take its last.
+    await Promise.race([sending, session.finished, sleep(DRAIN_SECONDS * 1000, undefined, { ref: false })]);
   }
 
   private async weightsFor({ policyVersion, exact }: RolloutRequest): Promise<WeightsSnapshot> {
@@ -105,11 +110,12 @@ export class Actor {
     return weights.get(policyVersion) ?? (await control.fetchWeights(policyVersion));
   }
 
+  /** The request's id once the learner has the fragment; 0 where it never will. */
   private async deliver(fragment: Fragment, learnerAddress: string): Promise<number> {
     const { metrics, now, learner } = this.options;
     const rollout = this.rolloutOf(fragment);
     const from = now();
-    await learner.send(learnerAddress, rollout);
+    if (!(await learner.send(learnerAddress, rollout))) return 0;
     metrics.sendWaitSeconds.observe(now() - from);
     metrics.fragments.inc();
     metrics.envSteps.inc(stepCount(rollout.columns));

@@ -2,22 +2,45 @@
 import type { RolloutSender } from "../../core/transport/transport.js";
 import type { Rollout } from "../../core/types.js";
 
+interface Line {
+  readonly address: string;
+  readonly sender: RolloutSender;
+  /** The learner has moved: what this line still holds is given up. */
+  left: boolean;
+}
+
 export class LearnerLine {
-  private current: { readonly address: string; readonly sender: RolloutSender } | null = null;
+  private current: Line | null = null;
 
   constructor(private readonly connect: (address: string) => RolloutSender) {}
 
-  /** Resolves when the learner at `address` has acknowledged the rollout. */
-  async send(address: string, rollout: Rollout): Promise<void> {
-    if (this.current?.address !== address) {
-      const old = this.current;
-      this.current = { address, sender: this.connect(address) };
-      await old?.sender.close();
+  /**
+   * Resolves true when the learner at `address` has acknowledged the rollout, false when the learner moved before it
+   * did: a learner that starts anew does not know of that work, and the coordinator issues it again.
+   */
+  async send(address: string, rollout: Rollout): Promise<boolean> {
+    const line = this.lineTo(address);
+    try {
+      await line.sender.send(rollout);
+      return true;
+    } catch (error) {
+      if (line.left) return false;
+      throw error;
     }
-    await this.current.sender.send(rollout);
   }
 
-  async close(): Promise<void> {
-    await this.current?.sender.close();
+  /** At once; who wants rollouts delivered waits for `send`. */
+  close(): void {
+    this.current?.sender.abandon();
+  }
+
+  private lineTo(address: string): Line {
+    if (this.current?.address === address) return this.current;
+    if (this.current !== null) {
+      this.current.left = true;
+      this.current.sender.abandon();
+    }
+    this.current = { address, sender: this.connect(address), left: false };
+    return this.current;
   }
 }

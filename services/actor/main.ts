@@ -28,7 +28,7 @@ export async function runActor(
       detail: { phase: session.phase, policyVersion: weights.version, seats: seats.all.length },
     });
     const door = keep(await openSideDoor(config.actors.http, metrics.registry, health));
-    host.emit({ event: "listening", role: "actor", address: "", http: door.url });
+    host.emit({ event: "listening", role: "actor", pid: process.pid, address: "", http: door.url });
     const learner = keep(new LearnerLine((address) => transport.connectRollouts(address)));
     const actor = new Actor({
       ...{ runId, actorId: identity.name, deterministic: config.deterministic, control, session },

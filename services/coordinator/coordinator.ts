@@ -103,7 +103,7 @@ export class Coordinator implements Control {
         known && this.phase === "running" ? this.gate.grant(seat, leaseId) : null;
       if (request !== null) this.options.metrics.grantedRequests.inc();
       const left = deadline - this.options.now();
-      if (!known || request !== null || this.phase === "finished" || this.phase === "draining" || left <= 0) {
+      if (!known || request !== null || this.phase === "finished" || left <= 0) {
         this.measure();
         return { known, phase: this.phase, learnerAddress: this.learnerAddress, request };
       }

@@ -21,7 +21,13 @@ export async function runCoordinator(config: RunConfig, host: ServiceHost): Prom
     const door = keep(await openSideDoor(config.coordinator.http, metrics.registry, health));
     const timer = setInterval(() => coordinator.tick(), TICK_MS);
     keep({ close: () => clearInterval(timer) });
-    host.emit({ event: "listening", role: "coordinator", address: server.address, http: door.url });
+    host.emit({
+      event: "listening",
+      role: "coordinator",
+      pid: process.pid,
+      address: server.address,
+      http: door.url,
+    });
     if (!host.signal.aborted) await once(host.signal, "abort");
   });
 }

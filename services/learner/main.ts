@@ -34,13 +34,21 @@ export async function runLearner(
     const door = keep(
       await openSideDoor(settings.http, metrics.registry, () => ({ ok: true, detail: detail() })),
     );
-    host.emit({ event: "listening", role: "learner", address: data.address, http: door.url });
+    host.emit({
+      event: "listening",
+      role: "learner",
+      pid: process.pid,
+      address: data.address,
+      http: door.url,
+    });
     host.emit({ event: "notice", level: "info", message: `engine ${engine.id}: ${engineDetail}` });
     const dataAddress = settings.advertise ?? data.address;
     const progress = () => learner.progress;
     const membership = keep(await Membership.open({ control, dataAddress, engine, intake, progress }));
     const reason = await Promise.race([learner.run(membership, host.signal), membership.failed]);
     await membership.finish();
-    return { event: "finished", reason, wallSeconds: learner.wallSeconds, ...learner.progress };
+    const { envSteps, updates, meanReturn100, policyVersion } = learner.progress;
+    const wallSeconds = learner.wallSeconds;
+    return { event: "finished", reason, envSteps, updates, wallSeconds, meanReturn100, policyVersion };
   });
 }

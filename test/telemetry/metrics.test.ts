@@ -67,19 +67,19 @@ describe("/metrics", () => {
     },
   );
 
-  it("shows what the coordinator did, the phase as one of four", async () => {
+  it("shows what the coordinator did, the phase as one of three", async () => {
     const metrics = createCoordinatorMetrics(bare);
     metrics.registeredActors.set(3);
     metrics.grantedRequests.inc();
     metrics.grantedRequests.inc(4);
     const phases = async (): Promise<number[]> => {
       const page = parsePrometheus(await metrics.registry.metrics());
-      const names = ["waiting", "running", "draining", "finished"];
+      const names = ["waiting", "running", "finished"];
       return names.map((phase) => valueOf(page, "skein_coordinator_phase", { phase }));
     };
-    expect(await phases()).toEqual([1, 0, 0, 0]);
-    metrics.phase.set("draining");
-    expect(await phases()).toEqual([0, 0, 1, 0]);
+    expect(await phases()).toEqual([1, 0, 0]);
+    metrics.phase.set("finished");
+    expect(await phases()).toEqual([0, 0, 1]);
 
     const page = parsePrometheus(await metrics.registry.metrics());
     expect(valueOf(page, "skein_coordinator_registered_actors")).toBe(3);

@@ -347,7 +347,7 @@ describe("connections", () => {
     const proxy = open(await Proxy.to(address));
     const client = transport.connectControl(proxy.address);
     const answer = control.acquire.bind(control);
-    control.acquire = (request) => {
+    control.acquire = () => {
       control.acquire = answer;
       proxy.cut();
       return new Promise(() => undefined);

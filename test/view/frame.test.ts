@@ -13,6 +13,7 @@ function busy(): ViewState {
     state = nextState(state, {
       event: "listening",
       role,
+      pid: 4711,
       address: "127.0.0.1:5000",
       http: "http://127.0.0.1:9464",
     });
@@ -153,7 +154,7 @@ describe("renderFrame", () => {
       state = nextState(state, notice(`notice number ${i}`));
       state = nextState(state, {
         event: "listening",
-        role: "actor",
+        role: "actor", pid: 4711,
         address: "",
         http: `http://127.0.0.1:${6000 + i}`,
       });

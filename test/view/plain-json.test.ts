@@ -58,8 +58,8 @@ describe("the plain view", () => {
 
   it("writes notices and addresses at once, each as one line", () => {
     const lines = shown("plain", [
-      { event: "listening", role: "learner", address: "127.0.0.1:5001", http: "http://127.0.0.1:9464" },
-      { event: "listening", role: "actor", address: "", http: "" },
+      { event: "listening", role: "learner", pid: 4711, address: "127.0.0.1:5001", http: "http://127.0.0.1:9464" },
+      { event: "listening", role: "actor", pid: 4711, address: "", http: "" },
       progress({ wallSeconds: 1 }),
       notice("actor-2 died\nand was replaced", { level: "warn", code: "PROCESS_DIED" }),
       progress({ wallSeconds: 1.5 }),
@@ -82,7 +82,7 @@ describe("the plain view", () => {
 describe("the json view", () => {
   it("writes every event as one line of JSON that reads back equal", () => {
     const events: RunEvent[] = [
-      { event: "listening", role: "coordinator", address: "127.0.0.1:5000", http: "" },
+      { event: "listening", role: "coordinator", pid: 4711, address: "127.0.0.1:5000", http: "" },
       progress(),
       notice("two\nlines", { level: "error", code: "INTERNAL" }),
       finished(),

@@ -1,0 +1,258 @@
+/** Rollouts, weights and small messages as bytes: exact there and back, and firm against what is no message. */
+import { describe, expect, it } from "vitest";
+import { SkeinError } from "../../core/errors.js";
+import { Random } from "../../core/random.js";
+import { decodeRollout, decodeWeights, encodeRollout, encodeWeights } from "../../core/transport/codec.js";
+import type { WireColumn } from "../../core/transport/columns.js";
+import * as messages from "../../core/transport/messages.js";
+import { messageCodec } from "../../core/transport/schema.js";
+import type { Rollout, RolloutColumns } from "../../core/types.js";
+import { sampleRollout, sampleWeights } from "./helpers.js";
+import { decodes, mutate } from "./mutate.js";
+
+interface LooseRollout {
+  rolloutId: string;
+  columns: WireColumn[];
+  stepExtras: WireColumn[];
+  rowCounters: WireColumn[];
+}
+
+const loose = messageCodec<LooseRollout>("Rollout");
+
+/** An encoded sample rollout, damaged as a message rather than as bytes. */
+function damaged(change: (rollout: LooseRollout) => void): Uint8Array {
+  const rollout = loose.decode(encodeRollout(sampleRollout(1)));
+  change(rollout);
+  return loose.encode(rollout);
+}
+
+function changeColumn(name: string, change: Partial<WireColumn>): Uint8Array {
+  return damaged((rollout) => {
+    rollout.columns = rollout.columns.map((c) => (c.name === name ? { ...c, ...change } : c));
+  });
+}
+
+const uint32 = (...values: number[]): Uint8Array => new Uint8Array(Uint32Array.from(values).buffer);
+
+function complaintOf(decode: () => unknown): string {
+  try {
+    decode();
+  } catch (error) {
+    if (error instanceof SkeinError && error.code === "MESSAGE_CORRUPT") return error.message;
+    throw error;
+  }
+  throw new Error("decoded");
+}
+
+/** The bytes placed at every offset of a larger buffer, so that alignment differs. */
+function shifted(bytes: Uint8Array, by: number): Uint8Array {
+  const room = new Uint8Array(bytes.byteLength + 8);
+  room.set(bytes, by);
+  return room.subarray(by, by + bytes.byteLength);
+}
+
+describe("a rollout", () => {
+  it.each([0, 1, 2, 3])("comes back exactly from bytes at alignment %i", (by) => {
+    for (const rollout of [sampleRollout(1), sampleRollout(2, 9, false), sampleRollout(3, 0)]) {
+      expect(decodeRollout(shifted(encodeRollout(rollout), by))).toStrictEqual(rollout);
+    }
+  });
+
+  it("comes back exactly with no rows, and with rows of no steps", () => {
+    const sample = sampleRollout(1, 0);
+    const none = new Float32Array(0);
+    const noRows: RolloutColumns = {
+      ...sample.columns,
+      offsets: Uint32Array.of(0),
+      finalObservations: none,
+      terminated: new Uint8Array(0),
+      truncated: new Uint8Array(0),
+      stopReasons: new Uint8Array(0),
+      trajectoryIds: new Uint32Array(0),
+      seeds: new Uint32Array(0),
+      versionRunLengths: new Uint32Array(0),
+      versionRunValues: new Uint32Array(0),
+      stepExtras: { value: none },
+      rowCounters: {},
+    };
+    for (const rollout of [sample, { ...sample, columns: noRows }]) {
+      expect(decodeRollout(encodeRollout(rollout))).toStrictEqual(rollout);
+    }
+  });
+
+  it("keeps the very bits of NaN, infinity and minus zero", () => {
+    const sample = sampleRollout(1);
+    const rewards = new Float32Array(
+      Uint32Array.of(0x7fc00001, 0xffc12345, 0x7f800000, 0x80000000, 1).buffer,
+    );
+    const rollout: Rollout = { ...sample, columns: { ...sample.columns, rewards } };
+    const back = decodeRollout(encodeRollout(rollout)).columns.rewards;
+    const bits = (array: Float32Array): Uint32Array => new Uint32Array(array.slice().buffer);
+    expect(bits(back)).toEqual(bits(rewards));
+  });
+
+  it("keeps 32-bit words, names of any text and large sequence numbers", () => {
+    const sample = sampleRollout(1);
+    const rollout: Rollout = {
+      ...sample,
+      sequence: 2 ** 45,
+      rolloutId: "ü/\u{1f9f6}/%20",
+      columns: {
+        ...sample.columns,
+        seeds: Uint32Array.of(0xffffffff, 0),
+        stepExtras: Object.fromEntries([["__proto__", Float32Array.of(1, 2, 3, 4, 5)]]),
+      },
+    };
+    expect(decodeRollout(encodeRollout(rollout))).toStrictEqual(rollout);
+  });
+
+  it("copies nothing where the bytes are aligned", () => {
+    const rollout = { ...sampleRollout(1), rolloutId: "" };
+    const aligned = [0, 1, 2, 3].map((by) => {
+      const bytes = shifted(encodeRollout(rollout), by);
+      return decodeRollout(bytes).columns.observations.buffer === bytes.buffer;
+    });
+    expect(aligned.filter(Boolean)).toHaveLength(1);
+  });
+
+  it("is refused before encoding where its columns contradict one another", () => {
+    const sample = sampleRollout(1);
+    const wrong: [Partial<RolloutColumns>, string][] = [
+      [{ offsets: new Uint32Array(0) }, "expected offsets [rows + 1], got []"],
+      [{ observations: new Float32Array(14) }, "expected observations [15], got [14]"],
+      [{ actionWidth: 2 }, "expected actions [10], got [5]"],
+      [{ stepExtras: { value: new Float32Array(2) } }, "expected value [5], got [2]"],
+      [{ rowCounters: { toolCalls: new Float32Array(5) } }, "expected toolCalls [2], got [5]"],
+    ];
+    for (const [change, complaint] of wrong) {
+      const rollout = { ...sample, columns: { ...sample.columns, ...change } };
+      expect(() => encodeRollout(rollout)).toThrow(`rollout run-1/0/1: ${complaint}`);
+    }
+  });
+});
+
+describe("a corrupt rollout", () => {
+  const cases: [what: string, bytes: Uint8Array, complaint: RegExp][] = [
+    [
+      "offsets that do not end at the steps",
+      changeColumn("offsets", { data: uint32(0, 2, 4) }),
+      /last offset.* 5 .*got 4/,
+    ],
+    ["offsets that fall", changeColumn("offsets", { data: uint32(0, 7, 5) }), /never to fall, got 5 after 7/],
+    [
+      "offsets that do not start at 0",
+      changeColumn("offsets", { data: uint32(1, 2, 5) }),
+      /start at 0, got 1/,
+    ],
+    ["no offsets at all", changeColumn("offsets", { data: uint32() }), /offsets \[rows \+ 1\], got \[\]/],
+    [
+      "a width that does not fit the length",
+      changeColumn("observations", { width: 4 }),
+      /width 4, got 3|\[20\], got \[15\]/,
+    ],
+    ["two observation widths", changeColumn("finalObservations", { width: 2 }), /expected width 3, got 2/],
+    [
+      "version runs that miss a step",
+      changeColumn("versionRunLengths", { data: uint32(2, 2) }),
+      /runs over 5 steps, got 4/,
+    ],
+    [
+      "a run without its version",
+      changeColumn("versionRunValues", { data: uint32(2) }),
+      /versionRunValues \[2\], got \[1\]/,
+    ],
+    ["an unknown dtype", changeColumn("rewards", { dtype: 77 }), /known dtype, got 77/],
+    ["no dtype", changeColumn("rewards", { dtype: 0 }), /known dtype, got DTYPE_UNSPECIFIED/],
+    [
+      "the wrong dtype",
+      changeColumn("rewards", { dtype: "DTYPE_INT32" }),
+      /"rewards": expected Float32Array, got DTYPE_INT32/,
+    ],
+    ["half an element", changeColumn("rewards", { data: new Uint8Array(19) }), /multiple of 4 bytes, got 19/],
+    [
+      "an unknown stop reason",
+      changeColumn("stopReasons", { data: Uint8Array.of(0, 3) }),
+      /0, 1 or 2, got 3/,
+    ],
+    ["a column without its name", changeColumn("mask", { name: "" }), /a column "mask", got none/],
+    [
+      "a column too many",
+      damaged((r) => r.columns.push({ ...r.columns[0]!, name: "x" })),
+      /no other columns, got "x"/,
+    ],
+    [
+      "a column twice",
+      damaged((r) => r.columns.push(r.columns[0]!)),
+      /each column once, got "offsets" twice/,
+    ],
+    [
+      "an extra of the wrong length",
+      damaged((r) => (r.stepExtras = r.rowCounters)),
+      /expected \S+ \[5\], got \[2\]/,
+    ],
+    ["nothing", new Uint8Array(0), /a column "observations", got none/],
+    ["rubbish", Buffer.from("neither here nor there"), /do not parse|expected/],
+  ];
+
+  it.each(cases)("with %s is told apart", (_, bytes, complaint) => {
+    expect(complaintOf(() => decodeRollout(bytes))).toMatch(complaint);
+  });
+});
+
+describe("weights", () => {
+  it.each([0, 1, 2, 3])("come back exactly from bytes at alignment %i", (by) => {
+    for (const snapshot of [sampleWeights(0), sampleWeights(2 ** 33), { version: 1, tensors: [] }]) {
+      expect(decodeWeights(shifted(encodeWeights(snapshot), by))).toStrictEqual(snapshot);
+    }
+  });
+
+  it("are refused where shape and data differ, on either side", () => {
+    const tensor = { name: "t", dtype: "float32" as const, shape: [2, 2], data: new Float32Array(3) };
+    expect(() => encodeWeights({ version: 1, tensors: [tensor] })).toThrow(
+      'tensor "t": expected data [4], got [3]',
+    );
+    const codec = messageCodec<{ version: number; tensors: object[] }>("Weights");
+    const wire = { name: "t", dtype: "DTYPE_FLOAT32", shape: [2, 2], data: new Uint8Array(12) };
+    const complaint = (tensors: object[]): string =>
+      complaintOf(() => decodeWeights(codec.encode({ version: 1, tensors })));
+    expect(complaint([wire])).toBe('weights 1, tensor "t": expected data [4], got [3]');
+    expect(complaint([{ ...wire, dtype: "DTYPE_UINT8", shape: [12] }])).toMatch(/expected float32 or int32/);
+    expect(complaint([{ ...wire, dtype: 99 }])).toMatch(/expected a known dtype, got 99/);
+  });
+});
+
+describe("small messages", () => {
+  it("with an unknown enum value are corrupt", () => {
+    const codec = messageCodec<{ phase: number }>("HeartbeatReply");
+    expect(complaintOf(() => messages.heartbeatReply.decode(codec.encode({ phase: 9 })))).toBe(
+      "phase: expected waiting or running or draining or finished, got 9",
+    );
+    expect(complaintOf(() => messages.heartbeatReply.decode(new Uint8Array(0)))).toMatch(
+      /got PHASE_UNSPECIFIED/,
+    );
+  });
+});
+
+describe("fuzz", () => {
+  const rollout = encodeRollout(sampleRollout(5, 12));
+  const weights = encodeWeights(sampleWeights(3));
+  const register = messages.registerRequest.encode({
+    ...{ role: "learner", name: "learner", index: 3, dataAddress: "host:1", policyVersion: 2 },
+    ...{ disposedSteps: 5, receivedSteps: 6, seatSequences: [[0, 1] as const, [1, 2] as const] },
+  });
+  const targets: [string, Uint8Array, (bytes: Uint8Array) => unknown][] = [
+    ["rollouts", rollout, decodeRollout],
+    ["weights", weights, decodeWeights],
+    ["register requests", register, (bytes) => messages.registerRequest.decode(bytes)],
+  ];
+
+  it.each(targets)("of %s ends in a value or a SkeinError, 3000 times", (_, bytes, decode) => {
+    const random = new Random(20260);
+    let survived = 0;
+    for (let i = 0; i < 3000; i++) {
+      const attempt = mutate(bytes, random);
+      if (decodes(() => decode(attempt))) survived += 1;
+    }
+    expect(survived).toBeLessThan(3000);
+  });
+});
