@@ -61,7 +61,13 @@ export class Supervisor {
     try {
       await Promise.race([this.startCoordinator(), this.failed]);
       const learner = this.startLearner();
-      const onStop = (): void => learner.child.terminate();
+      const onStop = (): void => {
+        this.notice(
+          "info",
+          "stopping: the learner writes a checkpoint, then everything leaves; a second Ctrl-C ends it at once",
+        );
+        learner.child.terminate();
+      };
       stop.addEventListener("abort", onStop, { once: true });
       if (stop.aborted) onStop();
       for (let index = 0; index < this.options.config.actors.processes; index++) this.startActor(index, 0);
@@ -110,7 +116,10 @@ export class Supervisor {
       this.fail(this.errorOf(child, end));
       return;
     }
-    this.warn(`the coordinator ${describeEnd(end)}; starting it again on ${this.coordinatorAddress}`);
+    this.notice(
+      "warn",
+      `the coordinator ${describeEnd(end)}; starting it again on ${this.coordinatorAddress}`,
+    );
     setTimeout(() => {
       if (!this.stopping) this.startCoordinator(restarts + 1).catch((error: unknown) => this.fail(error));
     }, RESTART_DELAY_MS);
@@ -151,7 +160,8 @@ export class Supervisor {
         this.fail(this.errorOf(child, end));
         return;
       }
-      this.warn(
+      this.notice(
+        "warn",
         `${name} ${describeEnd(end)}${child.failure === null ? "" : ` (${child.failure.message})`}; replacing it`,
       );
       setTimeout(() => {
@@ -201,7 +211,7 @@ export class Supervisor {
     const timer = setTimeout(() => {
       for (const child of children) {
         if (!child.alive) continue;
-        this.warn(`${child.name} did not leave within ${LEAVE_SECONDS} s and was killed`);
+        this.notice("warn", `${child.name} did not leave within ${LEAVE_SECONDS} s and was killed`);
         child.kill();
       }
     }, LEAVE_SECONDS * 1000);
@@ -209,7 +219,7 @@ export class Supervisor {
     clearTimeout(timer);
   }
 
-  private warn(message: string): void {
-    this.options.onEvent({ event: "notice", level: "warn", message });
+  private notice(level: "info" | "warn", message: string): void {
+    this.options.onEvent({ event: "notice", level, message });
   }
 }

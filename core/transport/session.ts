@@ -3,10 +3,11 @@
  * forgotten it. Always: at most one registration is under way, and after `close` no call is begun.
  */
 import { setTimeout as sleep } from "node:timers/promises";
+import { settledWithin } from "../waiting.js";
 import type { Control, Phase, RegisterReply, RegisterRequest } from "./transport.js";
 
 /** Longest that leaving waits for a coordinator that may itself be gone: the lease would end anyway. */
-const LEAVE_MS = 2000;
+const LEAVE_SECONDS = 2;
 
 export interface SessionOptions {
   readonly control: Control;
@@ -62,8 +63,7 @@ export class Session {
   async close(): Promise<void> {
     if (this.closing.signal.aborted) return;
     this.closing.abort();
-    const left = this.options.control.leave({ leaseId: this.leaseId }).catch(() => undefined);
-    await Promise.race([left, sleep(LEAVE_MS, undefined, { ref: false })]);
+    await settledWithin(this.options.control.leave({ leaseId: this.leaseId }), LEAVE_SECONDS);
   }
 
   private async register(): Promise<void> {

@@ -5,12 +5,12 @@
  * unsent; an actor that is asked to leave delivers what it has collected, unless the learner does not take it within
  * DRAIN_SECONDS. A fragment not delivered is issued again by the coordinator.
  */
-import { setTimeout as sleep } from "node:timers/promises";
 import type { ActorMetrics } from "../../core/telemetry/metrics.js";
 import type { Session } from "../../core/transport/session.js";
 import type { Control } from "../../core/transport/transport.js";
 import type { Rollout, RolloutRequest, WeightsSnapshot } from "../../core/types.js";
 import { stepCount } from "../../core/types.js";
+import { settledWithin, unlessAborted } from "../../core/waiting.js";
 import type { LearnerLine } from "./learner-line.js";
 import type { Fragment, Seat } from "./seat.js";
 import type { WeightsStore } from "./weights-store.js";
@@ -31,21 +31,6 @@ export interface ActorOptions {
   readonly metrics: ActorMetrics;
   /** Seconds of a steady clock. */
   readonly now: () => number;
-}
-
-/** What `promise` gives, or null where `signal` aborts first; the promise is then left to itself. */
-async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T | null> {
-  let stopWaiting: () => void = () => undefined;
-  const aborted = new Promise<null>((resolve) => {
-    stopWaiting = () => resolve(null);
-    signal.addEventListener("abort", stopWaiting, { once: true });
-  });
-  promise.catch(() => undefined);
-  try {
-    return signal.aborted ? null : await Promise.race([promise, aborted]);
-  } finally {
-    signal.removeEventListener("abort", stopWaiting);
-  }
 }
 
 export class Actor {
@@ -100,7 +85,7 @@ export class Actor {
       sending.catch(() => undefined);
     }
     // A finished run needs no more rollouts; an actor asked to leave gives the learner a while to take its last.
-    await Promise.race([sending, session.finished, sleep(DRAIN_SECONDS * 1000, undefined, { ref: false })]);
+    await settledWithin(Promise.race([sending, session.finished]), DRAIN_SECONDS);
   }
 
   private async weightsFor({ policyVersion, exact }: RolloutRequest): Promise<WeightsSnapshot> {

@@ -15,7 +15,7 @@ export async function runActor(
   identity: ActorIdentity,
   host: ServiceHost,
 ): Promise<void> {
-  const { runId, config } = await describeRun(coordinator);
+  const { runId, config } = await describeRun(coordinator, host.signal);
   await withTeardown(async (keep) => {
     const transport = keep(createTransport(config.transport));
     const control = keep(transport.connectControl(coordinator));

@@ -13,6 +13,7 @@ import type { Readings, Recipe } from "../../core/recipes/recipe.js";
 import type { LearnerMetrics } from "../../core/telemetry/metrics.js";
 import type { Checkpoint, TrainingState } from "../../core/weights/checkpoint.js";
 import { checkpointHash, writeCheckpoint } from "../../core/weights/checkpoint.js";
+import { unlessAborted } from "../../core/waiting.js";
 import { EpisodeWindow } from "./episode-window.js";
 import type { Batchful, Intake } from "./intake.js";
 import { Rate } from "./rate.js";
@@ -100,11 +101,11 @@ export class Learner {
       }
       const stats = await this.train(batch);
       const publishedFrom = now();
-      const actors = await upstream.advance();
+      const actors = await unlessAborted(upstream.advance(), stop);
       metrics.publishSeconds.observe(now() - publishedFrom);
       steps.add(this.envSteps);
       updates.add(this.updates);
-      this.announce(batch, stats, actors, steps.perSecond, updates.perSecond);
+      this.announce(batch, stats, actors ?? 0, steps.perSecond, updates.perSecond);
       reason = this.finishReason();
       if (this.policyVersion % this.options.config.learner.checkpointEvery === 0) await this.checkpoint();
       metrics.policyVersion.set(this.policyVersion);

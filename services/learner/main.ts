@@ -18,7 +18,7 @@ export async function runLearner(
   place: LearnerPlace,
   host: ServiceHost,
 ): Promise<FinishedEvent> {
-  const run = await describeRun(coordinator);
+  const run = await describeRun(coordinator, host.signal);
   const { transport: wires, learner: settings } = run.config;
   return withTeardown(async (keep) => {
     const { learner, engine, engineDetail, intake, onDelivery, metrics } = await buildLearner(

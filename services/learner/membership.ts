@@ -2,8 +2,11 @@
 import type { Engine } from "../../core/engine/engine.js";
 import { Session } from "../../core/transport/session.js";
 import type { Control, Phase } from "../../core/transport/transport.js";
+import { settledWithin } from "../../core/waiting.js";
 import type { LearnerProgress } from "./learner.js";
 import type { Intake } from "./intake.js";
+
+const FINISH_SECONDS = 3;
 
 export interface MembershipOptions {
   readonly control: Control;
@@ -53,9 +56,9 @@ export class Membership {
     return this.report("running");
   }
 
-  /** Tells every actor to leave. */
+  /** Tells every actor to leave, unless the coordinator is gone itself. */
   async finish(): Promise<void> {
-    await this.report("finished");
+    await settledWithin(this.report("finished"), FINISH_SECONDS);
   }
 
   async close(): Promise<void> {

@@ -9,12 +9,27 @@ import type { ModelSpec } from "../../core/model/model.js";
 import { Random } from "../../core/random.js";
 import type { WeightsSnapshot } from "../../core/types.js";
 
-const SGD_LIKE: OptimizerStep = { learningRate: 1e-3, maxGradNorm: Infinity, epsilon: 1e-5, beta1: 0.9, beta2: 0.999 };
+const SGD_LIKE: OptimizerStep = {
+  learningRate: 1e-3,
+  maxGradNorm: Infinity,
+  epsilon: 1e-5,
+  beta1: 0.9,
+  beta2: 0.999,
+};
 
 const SPECS: readonly (readonly [string, ModelSpec])[] = [
-  ["box observation, categorical head", { kind: "mlp", hidden: [7, 5], observationSpace: box([3], -1, 1), actionSpace: discrete(4) }],
-  ["discrete observation, categorical head", { kind: "mlp", hidden: [6], observationSpace: discrete(5), actionSpace: discrete(2) }],
-  ["multi-discrete observation, Gaussian head", { kind: "mlp", hidden: [6], observationSpace: multiDiscrete([3, 2]), actionSpace: box([2], -1, 1) }],
+  [
+    "box observation, categorical head",
+    { kind: "mlp", hidden: [7, 5], observationSpace: box([3], -1, 1), actionSpace: discrete(4) },
+  ],
+  [
+    "discrete observation, categorical head",
+    { kind: "mlp", hidden: [6], observationSpace: discrete(5), actionSpace: discrete(2) },
+  ],
+  [
+    "multi-discrete observation, Gaussian head",
+    { kind: "mlp", hidden: [6], observationSpace: multiDiscrete([3, 2]), actionSpace: box([2], -1, 1) },
+  ],
 ];
 
 function inputsFor(spec: ModelSpec, steps: number): EngineInputs {
@@ -39,7 +54,10 @@ async function engineFor(spec: ModelSpec): Promise<TfjsEngine> {
   const start = initialWeights(model, 3);
   engine.load({
     version: 0,
-    tensors: start.tensors.map((t) => ({ ...t, data: Float32Array.from(t.data, (x) => x + 0.3 * random.normal()) })),
+    tensors: start.tensors.map((t) => ({
+      ...t,
+      data: Float32Array.from(t.data, (x) => x + 0.3 * random.normal()),
+    })),
   });
   return engine as TfjsEngine;
 }
@@ -124,7 +142,10 @@ describe.each(SPECS)("tfjs engine, %s", (_, spec) => {
     const before = tf.memory().numTensors;
     const engine = await engineFor(spec);
     const inputs = inputsFor(spec, 8);
-    const cotangents: Cotangents = { logprob: new Float64Array(8).fill(0.1), value: new Float64Array(8).fill(0.2) };
+    const cotangents: Cotangents = {
+      logprob: new Float64Array(8).fill(0.1),
+      value: new Float64Array(8).fill(0.2),
+    };
     const once = async (): Promise<void> => {
       await engine.update(inputs, ["logprob", "value"], () => cotangents, SGD_LIKE);
       await engine.forward(inputs, ["policy", "value"]);
@@ -154,9 +175,13 @@ describe("tfjs engine", () => {
   it("continues exactly from saved weights and optimiser state", async () => {
     const spec = SPECS[0]![1];
     const inputs = inputsFor(spec, 8);
-    const cotangents: Cotangents = { logprob: new Float64Array(8).fill(-0.1), value: new Float64Array(8).fill(0.2) };
+    const cotangents: Cotangents = {
+      logprob: new Float64Array(8).fill(-0.1),
+      value: new Float64Array(8).fill(0.2),
+    };
     const run = async (engine: TfjsEngine, n: number): Promise<void> => {
-      for (let i = 0; i < n; i++) await engine.update(inputs, ["logprob", "value"], () => cotangents, SGD_LIKE);
+      for (let i = 0; i < n; i++)
+        await engine.update(inputs, ["logprob", "value"], () => cotangents, SGD_LIKE);
     };
     const whole = await engineFor(spec);
     await run(whole, 6);
@@ -206,7 +231,8 @@ describe("tfjs engine", () => {
       const [rows, columns] = shape as [number, number];
       const gain = name === "actor/2/weight" ? 0.01 : name === "critic/2/weight" ? 1 : Math.SQRT2;
       const short = Math.min(rows, columns);
-      const at = (k: number, l: number): number => (rows <= columns ? data[k * columns + l]! : data[l * columns + k]!);
+      const at = (k: number, l: number): number =>
+        rows <= columns ? data[k * columns + l]! : data[l * columns + k]!;
       for (let a = 0; a < short; a++) {
         for (let b = 0; b < short; b++) {
           let dot = 0;

@@ -112,7 +112,8 @@ export class SmallCoordinator implements Control {
   register(request: RegisterRequest): Promise<RegisterReply> {
     this.asked.push(request);
     return Promise.resolve({
-      ...{ leaseId: "lease-1", leaseSeconds: 12.5, heartbeatSeconds: 2.5, runId: "run-1", index: 4 },
+      ...{ leaseId: "lease-1", leaseSeconds: 12.5, heartbeatSeconds: 2.5 },
+      ...{ runId: "run-1", index: 4 },
     });
   }
 
@@ -125,7 +126,7 @@ export class SmallCoordinator implements Control {
     this.asked.push(request);
     const work = { requestId: 9, seat: request.seat, sequence: 2, policyVersion: 5, exact: true };
     const request_ = request.completedRequestId === 0 ? null : work;
-    return Promise.resolve({ known: true, phase: "draining", learnerAddress: "", request: request_ });
+    return Promise.resolve({ known: true, phase: "finished", learnerAddress: "", request: request_ });
   }
 
   report(request: ReportRequest): Promise<ReportReply> {

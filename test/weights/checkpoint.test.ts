@@ -73,7 +73,9 @@ describe("checkpoints", () => {
     const one = checkpointOf(3);
     expect(checkpointHash({ ...one, config: { other: true } })).toBe(checkpointHash(one));
     expect(checkpointHash(checkpointOf(3, 0.75))).not.toBe(checkpointHash(one));
-    expect(checkpointHash({ ...one, state: { ...one.state, random: [1, 2, 3, 5] } })).not.toBe(checkpointHash(one));
+    expect(checkpointHash({ ...one, state: { ...one.state, random: [1, 2, 3, 5] } })).not.toBe(
+      checkpointHash(one),
+    );
   });
 
   it("are refused when cut short anywhere or when any byte is flipped", async () => {
@@ -98,7 +100,9 @@ describe("checkpoints", () => {
   it("say what was expected when the file is something else or not there", async () => {
     const other = join(folder, "policy.safetensors");
     await writeFile(other, encodeSafetensors([tensor("w", [1])], { format: "something else" }));
-    await expect(readCheckpoint(other)).rejects.toThrow(/expected format skein-checkpoint-1, got something else/);
+    await expect(readCheckpoint(other)).rejects.toThrow(
+      /expected format skein-checkpoint-1, got something else/,
+    );
     await expect(readCheckpoint(join(folder, "none"))).rejects.toThrow(/cannot read checkpoint/);
   });
 });

@@ -19,6 +19,9 @@ export const ERROR_CODE_KEY = "skein-error-code";
 /** Room for a frame's or a call's own fields around the payload, bytes. */
 const ENVELOPE_BYTES = 64 * 1024;
 
+/** What a server may send before this client has taken it in, bytes. */
+const WINDOW_BYTES = 1024 * 1024;
+
 export function clientCredentials(): ChannelCredentials {
   return ChannelCredentials.createInsecure();
 }
@@ -47,6 +50,8 @@ export function clientOptions(options: TransportOptions): ClientOptions {
   return {
     ...serverOptions(options),
     "grpc.keepalive_permit_without_calls": 1,
+    // For weights; grpc-js servers cannot widen theirs, which stays at HTTP/2's 64 KiB.
+    "grpc-node.flow_control_window": WINDOW_BYTES,
     "grpc.initial_reconnect_backoff_ms": FIRST_PAUSE_MS,
     "grpc.max_reconnect_backoff_ms": LONGEST_PAUSE_MS,
     // A restarted pod has another address behind the same name; the default is to ask again after 30 s.

@@ -67,12 +67,14 @@ export class GrpcWire implements Wire {
         },
       );
       this.calls.add(call);
-      const timer = setTimeout(
-        () => {
-          if (!this.connected()) call.cancel();
-        },
-        Math.max(0, connectBy - performance.now()),
-      );
+      const timer = this.connected()
+        ? undefined
+        : setTimeout(
+            () => {
+              if (!this.connected()) call.cancel();
+            },
+            Math.max(0, connectBy - performance.now()),
+          );
     });
   }
 

@@ -1,0 +1,196 @@
+/** docs/config.md, written from the schemas of the run file, the recipes and the built-in environments. */
+import { z } from "zod";
+import { runConfigSchema } from "../../core/config/schema.js";
+import { describeSpace } from "../../core/env/spaces.js";
+import { recipeDefinitions } from "../../core/recipes/index.js";
+import { environmentDefinitions } from "../../envs/index.js";
+
+type Json = z.core.JSONSchema.BaseSchema;
+
+/** One setting: a field that holds a value, not further fields. */
+export interface ConfigField {
+  /** With dots, as `--set` takes it. */
+  readonly key: string;
+  /** What it may hold. */
+  readonly type: string;
+  readonly fallback: string;
+  /** Empty where the schema describes nothing. */
+  readonly meaning: string;
+}
+
+interface Section {
+  readonly title: string;
+  readonly intro: string;
+  readonly fields: readonly ConfigField[];
+}
+
+function jsonOf(schema: z.ZodType): Json {
+  return z.toJSONSchema(schema, { io: "input" });
+}
+
+function fieldsOf(schema: z.ZodType): [name: string, field: z.ZodType][] {
+  let inner = schema;
+  while (inner instanceof z.ZodDefault || inner instanceof z.ZodPrefault) inner = inner.unwrap() as z.ZodType;
+  return inner instanceof z.ZodObject ? Object.entries(inner.shape) : [];
+}
+
+function rangeText({ minimum, maximum, exclusiveMinimum }: Json): string {
+  const within = (bound: number | undefined): number | null =>
+    bound === undefined || Math.abs(bound) >= Number.MAX_SAFE_INTEGER ? null : bound;
+  const [low, high] = [within(minimum), within(maximum)];
+  if (low !== null && high !== null) return `${low} … ${high}`;
+  const parts = [
+    exclusiveMinimum === undefined ? "" : `> ${exclusiveMinimum}`,
+    low === null ? "" : `≥ ${low}`,
+    high === null ? "" : `≤ ${high}`,
+  ];
+  return parts.filter((part) => part !== "").join(" and ");
+}
+
+/** What a field with a pattern asks for, in the words of its own complaint. */
+function patternText(schema: z.ZodType): string {
+  const issues = schema.safeParse(" ").error?.issues ?? [];
+  return issues[0]?.message.replace(/^expected /, "") ?? "text";
+}
+
+function typeText(json: Json, schema: z.ZodType): string {
+  if (json.anyOf !== undefined) return json.anyOf.map((choice) => typeText(choice, schema)).join(" or ");
+  if (Array.isArray(json.type)) {
+    return json.type.map((type) => typeText({ ...json, type: type }, schema)).join(" or ");
+  }
+  if (json.enum !== undefined) return json.enum.map((value) => `\`${String(value)}\``).join(", ");
+  switch (json.type) {
+    case "boolean":
+      return "`true`, `false`";
+    case "integer":
+    case "number":
+      return [json.type, rangeText(json)].filter((part) => part !== "").join(" ");
+    case "array":
+      return `list of ${json.minItems ?? 0} … ${json.maxItems ?? "∞"}: ${typeText(json.items as Json, schema)}`;
+    case "string":
+      return json.pattern === undefined ? "text" : patternText(schema);
+    case "object":
+      return "mapping";
+    case "null":
+      return "`null`";
+    default:
+      return "anything";
+  }
+}
+
+function configField(key: string, schema: z.ZodType): ConfigField {
+  const json = jsonOf(schema);
+  return {
+    key,
+    type: typeText(json, schema),
+    fallback: json.default === undefined ? "required" : `\`${JSON.stringify(json.default)}\``,
+    meaning: json.description ?? "",
+  };
+}
+
+function section(title: string, intro: string, prefix: string, schema: z.ZodType): Section {
+  const fields = fieldsOf(schema).map(([name, field]) => configField(`${prefix}${name}`, field));
+  return { title, intro, fields };
+}
+
+function runFileSections(): Section[] {
+  const all = fieldsOf(runConfigSchema);
+  const groups = all.filter(([, field]) => fieldsOf(field).length > 0);
+  const alone = all.filter(([, field]) => fieldsOf(field).length === 0);
+  return [
+    ...groups.map(([name, field]) =>
+      section(`\`${name}\``, jsonOf(field).description ?? "", `${name}.`, field),
+    ),
+    {
+      title: "Top level",
+      intro: "Settings outside any group",
+      fields: alone.map(([name, field]) => configField(name, field)),
+    },
+  ];
+}
+
+function recipeSections(): Section[] {
+  return recipeDefinitions.map(({ id, summary, params }) =>
+    section(`Recipe \`${id}\``, summary, "recipe.params.", params),
+  );
+}
+
+function environmentSections(): Section[] {
+  return environmentDefinitions
+    .map(({ id, params }) => section(`Environment \`${id}\``, "", "environment.params.", params))
+    .filter(({ fields }) => fields.length > 0);
+}
+
+/** Every setting of the run file and of the recipes; without those of environments. */
+export function configFields(): readonly ConfigField[] {
+  return [...runFileSections(), ...recipeSections()].flatMap(({ fields }) => fields);
+}
+
+/** A Markdown table with its columns padded, as prettier leaves it. */
+function markdownTable(rows: readonly (readonly string[])[]): string[] {
+  const header = rows[0] ?? [];
+  const widths = header.map((_, column) =>
+    Math.max(3, ...rows.map((row) => [...(row[column] ?? "")].length)),
+  );
+  const line = (cells: readonly string[]): string =>
+    `| ${cells.map((cell, i) => cell + " ".repeat((widths[i] ?? 0) - [...cell].length)).join(" | ")} |`;
+  return [line(header), line(widths.map((width) => "-".repeat(width))), ...rows.slice(1).map(line)];
+}
+
+function sectionText(level: string, { title, intro, fields }: Section): string[] {
+  const rows = fields.map(({ key, type, fallback, meaning }) => [`\`${key}\``, type, fallback, meaning]);
+  const table = markdownTable([["Key", "Type and bounds", "Default", "Meaning and unit"], ...rows]);
+  return [`${level} ${title}`, "", ...(intro === "" ? [] : [`${intro}.`, ""]), ...table, ""];
+}
+
+function environmentTable(): string[] {
+  const rows = environmentDefinitions.map((definition) => {
+    const spec = definition.spec(definition.params.parse({}));
+    return [
+      `\`${spec.id}\``,
+      describeSpace(spec.observationSpace),
+      describeSpace(spec.actionSpace),
+      String(spec.maxEpisodeSteps ?? "none"),
+      String(spec.rewardThreshold ?? "none"),
+    ];
+  });
+  return markdownTable([["Id", "Observation", "Action", "Steps an episode", "Solved at"], ...rows]);
+}
+
+const INTRO = `# The run file
+
+<!-- Written by cli/commands/config-page.ts from the schemas; renew it with \`npx vitest run test/docs -u\`. -->
+
+A run file is YAML. It is read once, checked and then never changed. Unknown keys and values out of bounds are
+refused with a message; nothing is adjusted. Every key but \`environment.id\` has a default.
+
+\`--set key=value\` overrides one key, for instance \`--set actors.processes=4\`; the value is YAML. \`--seed 3\` is
+\`--set run.seed=3\`. \`skein schema\` prints the JSON Schema of the run file.
+
+Three rules hold between keys:
+
+- \`coordinator.leaseSeconds\` is at least twice \`coordinator.heartbeatSeconds\`.
+- \`deterministic: true\` needs \`staleness.maxPolicyLag: 1\` and \`stop.wallSeconds: null\`.
+- \`deterministic: true\` needs \`recipe.params.batchSteps\` = \`actors.processes\` · \`threads\` · \`environments\` ·
+  \`fragmentSteps\`.
+`;
+
+/** The whole page. */
+export function configPage(): string {
+  return [
+    INTRO,
+    ...runFileSections().flatMap((part) => sectionText("##", part)),
+    "## Recipes",
+    "",
+    "Each recipe checks its own `recipe.params`.",
+    "",
+    ...recipeSections().flatMap((part) => sectionText("###", part)),
+    "## Built-in environments",
+    "",
+    ...environmentTable(),
+    "",
+    "Only the environments below take `environment.params`.",
+    "",
+    ...environmentSections().flatMap((part) => sectionText("###", part)),
+  ].join("\n");
+}

@@ -1,0 +1,16 @@
+/** What a user of the package imports: write an environment, read a record, tell errors apart. */
+export { SkeinError, type ErrorCode } from "./errors.js";
+export type {
+  Action,
+  Environment,
+  EnvironmentDefinition,
+  EnvironmentSpec,
+  Observation,
+  StepResult,
+  VectorEnvironment,
+} from "./env/environment.js";
+export { box, discrete, multiDiscrete, type Space } from "./env/spaces.js";
+export { defineEnvironment } from "./env/vectorize.js";
+export type { FinishedEvent, ListeningEvent, NoticeEvent, ProgressEvent, RunEvent } from "./progress.js";
+export { Random } from "./random.js";
+export type { Rollout, RolloutColumns, WeightsSnapshot } from "./types.js";

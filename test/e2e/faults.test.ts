@@ -1,0 +1,125 @@
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import type { NoticeEvent } from "../../core/progress.js";
+import { allGone, finishedOf, Workplace, type Skein } from "./skein.js";
+
+let place: Workplace;
+beforeEach(async () => {
+  place = await Workplace.create();
+});
+afterEach(async () => {
+  await place.clear();
+});
+
+async function pids(skein: Skein): Promise<number[]> {
+  const services = await Promise.all([
+    skein.listening("coordinator"),
+    skein.listening("learner"),
+    skein.listening("actor"),
+    skein.listening("actor", 1),
+  ]);
+  return services.map((service) => service.pid);
+}
+
+const endless = { stop: { envSteps: 1_000_000_000 } };
+
+describe("kill -9", () => {
+  it("of an actor: it is replaced and training goes on to its end", async () => {
+    await place.runFile({ stop: { envSteps: 40_000 } });
+    const skein = place.start("train", "run.yaml", "--json");
+    await skein.version(5);
+    process.kill((await skein.listening("actor")).pid, "SIGKILL");
+    await skein.listening("actor", 2);
+    expect((await skein.ended).code).toBe(0);
+    expect(finishedOf(skein.last).envSteps).toBeGreaterThanOrEqual(40_000);
+    expect(skein.notices.map((notice) => notice.message).join("\n")).toMatch(
+      /actor-\d was killed by SIGKILL; replacing it/,
+    );
+  });
+
+  it("of the coordinator: it is started again and actors and learner go on", async () => {
+    await place.runFile({ stop: { envSteps: 40_000 } });
+    const skein = place.start("train", "run.yaml", "--json");
+    await skein.version(5);
+    const first = await skein.listening("coordinator");
+    process.kill(first.pid, "SIGKILL");
+    const second = await skein.listening("coordinator", 1);
+    expect(second.address).toBe(first.address);
+    expect((await skein.ended).code).toBe(0);
+    expect(finishedOf(skein.last).envSteps).toBeGreaterThanOrEqual(40_000);
+    // Nobody but the coordinator was started again.
+    expect(skein.events.filter((event) => event.event === "listening")).toHaveLength(5);
+  });
+
+  it("of the learner: the command says what happened and how to resume, and resuming goes on from the checkpoint", async () => {
+    await place.runFile(endless);
+    const skein = place.start("train", "run.yaml", "--json");
+    await skein.version(12);
+    const all = await pids(skein);
+    process.kill((await skein.listening("learner")).pid, "SIGKILL");
+    const { code, stderr } = await skein.ended;
+    expect(code).toBe(1);
+    const failed = finishedOf(skein.last);
+    expect(failed.reason).toBe("failed");
+    const [folder] = await place.runFolders();
+    const said = skein.notices.find((notice) => notice.level === "error");
+    expect(said).toMatchObject({ code: "PROCESS_DIED" });
+    expect(said?.message).toContain("the learner was killed by SIGKILL");
+    expect(said?.message).toContain(`skein train run.yaml --resume ${folder}`);
+    expect(stderr).toBe("");
+    await allGone(all);
+
+    const resumed = place.start("train", "run.yaml", "--json", "--resume", "--set", "stop.envSteps=10000");
+    const first = await resumed.event((event) => event.event === "progress");
+    expect(first).toMatchObject({ policyVersion: 11, envSteps: 11 * 256, updates: 11 * 4 });
+    expect((await resumed.ended).code).toBe(0);
+    expect(finishedOf(resumed.last).envSteps).toBeGreaterThanOrEqual(10_000);
+    expect(await place.runFolders()).toEqual([folder]);
+    const versions = (await place.read(folder!, "metrics.jsonl"))
+      .trim()
+      .split("\n")
+      .map((line) => (JSON.parse(line) as { policyVersion: number }).policyVersion);
+    expect(versions).toEqual(versions.map((_, i) => i + 1));
+  });
+
+  it("of the supervisor: no process is left behind", async () => {
+    await place.runFile(endless);
+    const skein = place.start("train", "run.yaml", "--json");
+    await skein.version(3);
+    const all = await pids(skein);
+    skein.signal("SIGKILL");
+    await allGone(all);
+  });
+});
+
+describe("Ctrl-C", () => {
+  it("once: drains, writes a checkpoint of the last version and leaves no process behind", async () => {
+    await place.runFile(endless);
+    const skein = place.start("train", "run.yaml", "--json");
+    await skein.version(7);
+    const all = await pids(skein);
+    skein.signal("SIGINT");
+    expect((await skein.ended).code).toBe(130);
+    const finished = finishedOf(skein.last);
+    expect(finished.reason).toBe("stopped");
+    const [folder] = await place.runFolders();
+    const name = `checkpoint-${String(finished.policyVersion).padStart(8, "0")}.safetensors`;
+    expect(await place.list(folder!, "checkpoints")).toContain(name);
+    await allGone(all);
+  });
+
+  it("twice: ends at once and leaves no process behind", async () => {
+    await place.runFile(endless);
+    const skein = place.start("train", "run.yaml", "--json");
+    await skein.version(3);
+    const all = await pids(skein);
+    // A stopped learner cannot drain: only the second signal ends this.
+    process.kill((await skein.listening("learner")).pid, "SIGSTOP");
+    skein.signal("SIGINT");
+    await skein.event(
+      (event): event is NoticeEvent => event.event === "notice" && event.message.startsWith("stopping"),
+    );
+    skein.signal("SIGINT");
+    expect((await skein.ended).code).toBe(130);
+    await allGone(all);
+  });
+});
