@@ -1,10 +1,18 @@
 /** What every service is given by the process it runs in, and how it is taken down. */
-import type { RunEvent } from "./progress.js";
+import type { ListeningEvent, RunEvent } from "./progress.js";
+import type { Logger } from "./telemetry/logger.js";
 
 export interface ServiceHost {
   /** Aborts when the process is asked to stop: finish what runs, start nothing new, leave. */
   readonly signal: AbortSignal;
   readonly emit: (event: RunEvent) => void;
+  /** For whoever looks into this one process later; people following the run read events. */
+  readonly log: Logger;
+}
+
+/** Says where this process listens. */
+export function listening(role: ListeningEvent["role"], address: string, http: string): ListeningEvent {
+  return { event: "listening", role, pid: process.pid, address, http };
 }
 
 /** Seconds of a steady clock. */

@@ -1,6 +1,7 @@
 /** What a command is given by the process: when to stop, where to write. */
 import type { ServiceHost } from "../../core/services.js";
-import type { RunEvent } from "../../core/progress.js";
+import type { ListeningEvent, RunEvent } from "../../core/progress.js";
+import { createLogger } from "../../core/telemetry/logger.js";
 import { jsonLine } from "../view/json.js";
 import { listeningLine } from "../view/plain.js";
 import { noticeText } from "../view/notice.js";
@@ -31,8 +32,9 @@ function plainLine(event: RunEvent): string | null {
 }
 
 /** A service's host that prints its events: all of them as JSON lines, or the notable ones for people. */
-export function serviceHost(host: CommandHost, json: boolean): ServiceHost {
+export function serviceHost(host: CommandHost, role: ListeningEvent["role"], json: boolean): ServiceHost {
   return {
+    log: createLogger({ role, level: "info" }),
     signal: host.signal,
     emit: (event) => {
       const line = json ? jsonLine(event) : plainLine(event);

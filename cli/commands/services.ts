@@ -12,7 +12,7 @@ export async function coordinator(
   const address = options.address === undefined ? [] : [`coordinator.address=${options.address}`];
   const { config } = await resolveRun(runFile, { ...options, set: [...options.set, ...address] });
   const { runCoordinator } = await import("../../services/coordinator/main.js");
-  await runCoordinator(config, serviceHost(host, options.json));
+  await runCoordinator(config, serviceHost(host, "coordinator", options.json));
   return 0;
 }
 
@@ -26,7 +26,7 @@ export async function learner(
   },
 ): Promise<number> {
   const { runLearner } = await import("../../services/learner/main.js");
-  const service = serviceHost(host, options.json);
+  const service = serviceHost(host, "learner", options.json);
   service.emit(await runLearner(options.coordinator, options, service));
   return 0;
 }
@@ -43,6 +43,6 @@ export async function actor(
   const { runActor } = await import("../../services/actor/main.js");
   const index = options.index ?? null;
   const name = options.name ?? `actor-${index ?? `${hostname()}-${process.pid}`}`;
-  await runActor(options.coordinator, { index, name }, serviceHost(host, options.json));
+  await runActor(options.coordinator, { index, name }, serviceHost(host, "actor", options.json));
   return 0;
 }

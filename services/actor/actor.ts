@@ -5,6 +5,7 @@
  * unsent; an actor that is asked to leave delivers what it has collected, unless the learner does not take it within
  * DRAIN_SECONDS. A fragment not delivered is issued again by the coordinator.
  */
+import type { Logger } from "../../core/telemetry/logger.js";
 import type { ActorMetrics } from "../../core/telemetry/metrics.js";
 import type { Session } from "../../core/transport/session.js";
 import type { Control } from "../../core/transport/transport.js";
@@ -29,6 +30,7 @@ export interface ActorOptions {
   readonly seats: readonly Seat[];
   readonly learner: LearnerLine;
   readonly metrics: ActorMetrics;
+  readonly log: Logger;
   /** Seconds of a steady clock. */
   readonly now: () => number;
 }
@@ -53,16 +55,17 @@ export class Actor {
 
   /** Hands every newer version to the seats. */
   private async follow(signal: AbortSignal): Promise<void> {
-    const { control, weights, seats, metrics, deterministic } = this.options;
+    const { control, weights, seats, metrics, log, deterministic } = this.options;
     for await (const snapshot of control.watchWeights(-1, signal)) {
       weights.put(snapshot);
       metrics.policyVersion.set(snapshot.version);
+      log.debug({ version: snapshot.version }, "weights received");
       if (!deterministic) for (const seat of seats) seat.give(snapshot);
     }
   }
 
   private async serve(seat: Seat, signal: AbortSignal): Promise<void> {
-    const { control, session } = this.options;
+    const { control, session, log } = this.options;
     let completedRequestId = 0;
     let sending: Promise<number> = Promise.resolve(0);
     while (!signal.aborted) {
@@ -70,6 +73,7 @@ export class Actor {
       const reply = await unlessAborted(asked, signal);
       if (reply === null) break;
       if (!reply.known) {
+        log.warn({ seat: seat.seat }, "the coordinator does not know this lease; registering again");
         await session.renew();
         continue;
       }
@@ -97,10 +101,14 @@ export class Actor {
 
   /** The request's id once the learner has the fragment; 0 where it never will. */
   private async deliver(fragment: Fragment, learnerAddress: string): Promise<number> {
-    const { metrics, now, learner } = this.options;
+    const { metrics, now, learner, log } = this.options;
     const rollout = this.rolloutOf(fragment);
     const from = now();
-    if (!(await learner.send(learnerAddress, rollout))) return 0;
+    if (!(await learner.send(learnerAddress, rollout))) {
+      log.warn({ rollout: rollout.rolloutId }, "given up: the learner has moved");
+      return 0;
+    }
+    log.debug({ rollout: rollout.rolloutId, seconds: now() - from }, "delivered");
     metrics.sendWaitSeconds.observe(now() - from);
     metrics.fragments.inc();
     metrics.envSteps.inc(stepCount(rollout.columns));

@@ -1,5 +1,5 @@
 /** An actor process: joins the run, starts its seats, works until the run is finished or it is asked to stop. */
-import { steadySeconds, withTeardown, type ServiceHost } from "../../core/services.js";
+import { listening, steadySeconds, withTeardown, type ServiceHost } from "../../core/services.js";
 import { createActorMetrics } from "../../core/telemetry/metrics.js";
 import { openSideDoor } from "../../core/telemetry/side-door.js";
 import { createTransport, describeRun } from "../../core/transport/create.js";
@@ -16,6 +16,7 @@ export async function runActor(
   host: ServiceHost,
 ): Promise<void> {
   const { runId, config } = await describeRun(coordinator, host.signal);
+  host.log.level = config.logLevel;
   await withTeardown(async (keep) => {
     const transport = keep(createTransport(config.transport));
     const control = keep(transport.connectControl(coordinator));
@@ -23,17 +24,14 @@ export async function runActor(
     const session = keep(await joinRun(control, identity, () => weights.version));
     const seats = keep(await startSeats(config, session.index));
     const metrics = createActorMetrics();
-    const health = () => ({
-      ok: session.phase !== "waiting",
-      detail: { phase: session.phase, policyVersion: weights.version, seats: seats.all.length },
-    });
+    const detail = () => ({ phase: session.phase, policyVersion: weights.version, seats: seats.all.length });
+    const health = () => ({ ok: session.phase !== "waiting", detail: detail() });
     const door = keep(await openSideDoor(config.actors.http, metrics.registry, health));
-    host.emit({ event: "listening", role: "actor", pid: process.pid, address: "", http: door.url });
+    host.emit(listening("actor", "", door.url));
     const learner = keep(new LearnerLine((address) => transport.connectRollouts(address)));
-    const actor = new Actor({
-      ...{ runId, actorId: identity.name, deterministic: config.deterministic, control, session },
-      ...{ weights, seats: seats.all, learner, metrics, now: steadySeconds },
-    });
+    const identities = { runId, actorId: identity.name, deterministic: config.deterministic };
+    const lines = { control, session, learner, weights, seats: seats.all };
+    const actor = new Actor({ ...identities, ...lines, metrics, log: host.log, now: steadySeconds });
     await actor.run(host.signal);
     await seats.stop();
   });

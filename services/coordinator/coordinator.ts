@@ -6,6 +6,7 @@ import type { RunConfig } from "../../core/config/schema.js";
 import { SkeinError } from "../../core/errors.js";
 import { resolveRecipe } from "../../core/recipes/index.js";
 import type { NoticeEvent } from "../../core/progress.js";
+import type { Logger } from "../../core/telemetry/logger.js";
 import type { CoordinatorMetrics } from "../../core/telemetry/metrics.js";
 import type {
   AcquireReply,
@@ -32,6 +33,7 @@ export interface CoordinatorOptions {
   readonly config: RunConfig;
   readonly metrics: CoordinatorMetrics;
   readonly notice: (event: NoticeEvent) => void;
+  readonly log: Logger;
   /** Milliseconds of a steady clock. */
   readonly now: () => number;
 }
@@ -74,6 +76,7 @@ export class Coordinator implements Control {
     }
     const { lease, replaced } = this.leases.add(request.role, request.name, request.index);
     for (const old of replaced) this.release(old);
+    this.options.log.info({ name: lease.name, index: lease.index, replaced: replaced.length }, "registered");
     if (request.role === "learner" && request.dataAddress !== "") this.learnerArrived(lease, request);
     this.measure();
     return Promise.resolve({
@@ -101,7 +104,10 @@ export class Coordinator implements Control {
       const known = this.leases.renew(leaseId) !== null;
       const request: RolloutRequest | null =
         known && this.phase === "running" ? this.gate.grant(seat, leaseId) : null;
-      if (request !== null) this.options.metrics.grantedRequests.inc();
+      if (request !== null) {
+        this.options.metrics.grantedRequests.inc();
+        this.options.log.debug(request, "granted");
+      }
       const left = deadline - this.options.now();
       if (!known || request !== null || this.phase === "finished" || left <= 0) {
         this.measure();
@@ -125,7 +131,10 @@ export class Coordinator implements Control {
 
   async leave({ leaseId }: { readonly leaseId: string }): Promise<void> {
     const lease = this.leases.remove(leaseId);
-    if (lease !== null) this.release(lease);
+    if (lease !== null) {
+      this.options.log.info({ name: lease.name }, "left");
+      this.release(lease);
+    }
     return Promise.resolve();
   }
 
@@ -145,6 +154,7 @@ export class Coordinator implements Control {
 
   async publishWeights(snapshot: WeightsSnapshot): Promise<void> {
     this.weights.publish(snapshot);
+    this.options.log.debug({ version: snapshot.version }, "weights published");
     this.options.metrics.publishedWeights.inc();
     this.options.metrics.policyVersion.set(snapshot.version);
     return Promise.resolve();
@@ -174,6 +184,7 @@ export class Coordinator implements Control {
   tick(): void {
     for (const lease of this.leases.expire()) {
       this.options.metrics.expiredLeases.inc();
+      this.options.log.warn({ name: lease.name }, "lease expired");
       this.options.notice({
         event: "notice",
         level: "warn",

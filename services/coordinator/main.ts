@@ -1,7 +1,7 @@
 /** A coordinator process: serves control, weights and a side door until it is asked to stop. */
 import { once } from "node:events";
 import type { RunConfig } from "../../core/config/schema.js";
-import { steadySeconds, withTeardown, type ServiceHost } from "../../core/services.js";
+import { listening, steadySeconds, withTeardown, type ServiceHost } from "../../core/services.js";
 import { createCoordinatorMetrics } from "../../core/telemetry/metrics.js";
 import { openSideDoor } from "../../core/telemetry/side-door.js";
 import { createTransport } from "../../core/transport/create.js";
@@ -14,20 +14,15 @@ export async function runCoordinator(config: RunConfig, host: ServiceHost): Prom
   await withTeardown(async (keep) => {
     const metrics = createCoordinatorMetrics();
     const now = (): number => steadySeconds() * 1000;
-    const coordinator = new Coordinator({ config, metrics, notice: host.emit, now });
+    host.log.level = config.logLevel;
+    const coordinator = new Coordinator({ config, metrics, notice: host.emit, log: host.log, now });
     const transport = keep(createTransport(config.transport));
     const server = keep(await transport.serveControl(coordinator, config.coordinator.address));
     const health = () => ({ ok: true, detail: coordinator.summary() });
     const door = keep(await openSideDoor(config.coordinator.http, metrics.registry, health));
     const timer = setInterval(() => coordinator.tick(), TICK_MS);
     keep({ close: () => clearInterval(timer) });
-    host.emit({
-      event: "listening",
-      role: "coordinator",
-      pid: process.pid,
-      address: server.address,
-      http: door.url,
-    });
+    host.emit(listening("coordinator", server.address, door.url));
     if (!host.signal.aborted) await once(host.signal, "abort");
   });
 }

@@ -10,7 +10,12 @@ import { initialWeights } from "../../core/model/init.js";
 import { resolveRecipe } from "../../core/recipes/index.js";
 import type { Recipe } from "../../core/recipes/recipe.js";
 import { steadySeconds, type Keep, type ServiceHost } from "../../core/services.js";
-import { createLearnerMetrics, type LearnerMetrics } from "../../core/telemetry/metrics.js";
+import type { Health } from "../../core/telemetry/http.js";
+import {
+  createLearnerMetrics,
+  type LearnerMetrics,
+  type MetricsRegistry,
+} from "../../core/telemetry/metrics.js";
 import type { DeliveryHandler } from "../../core/transport/transport.js";
 import { stepCount } from "../../core/types.js";
 import { listCheckpoints, readCheckpoint, type Checkpoint } from "../../core/weights/checkpoint.js";
@@ -96,21 +101,25 @@ function intakeHandler(
   };
 }
 
+export interface LearnerPlace {
+  readonly runFolder: string;
+  /** Go on from the newest checkpoint of the run folder. */
+  readonly resume: boolean;
+}
+
 export interface BuiltLearner {
   readonly learner: Learner;
   readonly engine: Engine;
-  /** What the engine runs on. */
-  readonly engineDetail: string;
   readonly intake: Intake;
   readonly onDelivery: DeliveryHandler;
-  readonly metrics: LearnerMetrics;
+  readonly registry: MetricsRegistry;
+  readonly health: () => Health;
 }
 
-/** `resume` goes on from the newest checkpoint of `runFolder`. */
 export async function buildLearner(
   { runId, config }: { readonly runId: string; readonly config: RunConfig },
-  { runFolder, resume }: { readonly runFolder: string; readonly resume: boolean },
-  emit: ServiceHost["emit"],
+  { runFolder, resume }: LearnerPlace,
+  { emit, log }: ServiceHost,
   keep: Keep,
 ): Promise<BuiltLearner> {
   const { spec } = await loadEnvironment(config.environment, process.cwd());
@@ -118,12 +127,17 @@ export async function buildLearner(
   const checkpoint = resume ? await newestCheckpoint(runFolder) : null;
   const { engine, detail } = await buildEngine(config, spec, checkpoint);
   keep(engine);
+  emit({ event: "notice", level: "info", message: `engine ${engine.id}: ${detail}` });
   const metrics = createLearnerMetrics();
   const intake = buildIntake(config, recipe, checkpoint, metrics);
   const resumed = checkpoint?.state ?? null;
   const folder = keep(await RunFolder.open(runFolder, config, spec.id, resumed?.envSteps ?? 0));
   const now = steadySeconds;
-  const learner = new Learner({ config, recipe, engine, intake, folder, metrics, emit, now, resumed });
+  const learner = new Learner({ config, recipe, engine, intake, folder, metrics, emit, log, now, resumed });
   const onDelivery = intakeHandler(runId, spec, intake, metrics);
-  return { learner, engine, engineDetail: detail, intake, onDelivery, metrics };
+  const health = () => ({
+    ok: true,
+    detail: { ...learner.progress, engine: engine.id, heldSteps: intake.heldSteps },
+  });
+  return { learner, engine, intake, onDelivery, registry: metrics.registry, health };
 }

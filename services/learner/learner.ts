@@ -10,6 +10,7 @@ import type { FinishReason, RunEvent } from "../../core/progress.js";
 import { deriveSeed, Random } from "../../core/random.js";
 import { assembleBatch, type Batch } from "../../core/recipes/batch.js";
 import type { Readings, Recipe } from "../../core/recipes/recipe.js";
+import type { Logger } from "../../core/telemetry/logger.js";
 import type { LearnerMetrics } from "../../core/telemetry/metrics.js";
 import type { Checkpoint, TrainingState } from "../../core/weights/checkpoint.js";
 import { checkpointHash, writeCheckpoint } from "../../core/weights/checkpoint.js";
@@ -41,6 +42,7 @@ export interface LearnerOptions {
   readonly folder: RunFolder;
   readonly metrics: LearnerMetrics;
   readonly emit: (event: RunEvent) => void;
+  readonly log: Logger;
   /** Seconds of a steady clock. */
   readonly now: () => number;
   readonly resumed: TrainingState | null;
@@ -145,6 +147,7 @@ export class Learner {
     this.policyVersion++;
     this.updates += result.updates;
     this.envSteps += batchful.steps;
+    this.options.log.debug({ version: this.policyVersion, ...result.stats }, "batch trained");
     metrics.updateSeconds.observe(now() - from);
     metrics.envSteps.inc(batchful.steps);
     metrics.updates.inc(result.updates);
@@ -239,9 +242,10 @@ export class Learner {
   }
 
   private async checkpoint(): Promise<void> {
-    const { config, folder, metrics, now } = this.options;
+    const { config, folder, metrics, log, now } = this.options;
     const from = now();
-    await writeCheckpoint(folder.checkpoints, this.snapshot(), config.learner.keepCheckpoints);
+    const path = await writeCheckpoint(folder.checkpoints, this.snapshot(), config.learner.keepCheckpoints);
+    log.info({ path, seconds: now() - from }, "checkpoint written");
     await folder.drawCurve();
     this.checkpointedVersion = this.policyVersion;
     metrics.checkpointSeconds.observe(now() - from);

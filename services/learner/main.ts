@@ -1,16 +1,10 @@
 /** A learner process: joins the run, trains to its end or until it is asked to stop, leaves a checkpoint. */
 import type { FinishedEvent } from "../../core/progress.js";
-import { withTeardown, type ServiceHost } from "../../core/services.js";
+import { listening, withTeardown, type ServiceHost } from "../../core/services.js";
 import { openSideDoor } from "../../core/telemetry/side-door.js";
 import { createTransport, describeRun } from "../../core/transport/create.js";
-import { buildLearner } from "./build.js";
+import { buildLearner, type LearnerPlace } from "./build.js";
 import { Membership } from "./membership.js";
-
-export interface LearnerPlace {
-  readonly runFolder: string;
-  /** Go on from the newest checkpoint of the run folder. */
-  readonly resume: boolean;
-}
 
 /** `coordinator` is `host:port`. */
 export async function runLearner(
@@ -19,29 +13,16 @@ export async function runLearner(
   host: ServiceHost,
 ): Promise<FinishedEvent> {
   const run = await describeRun(coordinator, host.signal);
+  host.log.level = run.config.logLevel;
   const { transport: wires, learner: settings } = run.config;
   return withTeardown(async (keep) => {
-    const { learner, engine, engineDetail, intake, onDelivery, metrics } = await buildLearner(
-      run,
-      place,
-      host.emit,
-      keep,
-    );
+    const built = await buildLearner(run, place, host, keep);
+    const { learner, engine, intake } = built;
     const transport = keep(createTransport(wires));
-    const data = keep(await transport.serveRollouts(onDelivery, settings.address));
+    const data = keep(await transport.serveRollouts(built.onDelivery, settings.address));
     const control = keep(transport.connectControl(coordinator));
-    const detail = () => ({ ...learner.progress, engine: engine.id, heldSteps: intake.heldSteps });
-    const door = keep(
-      await openSideDoor(settings.http, metrics.registry, () => ({ ok: true, detail: detail() })),
-    );
-    host.emit({
-      event: "listening",
-      role: "learner",
-      pid: process.pid,
-      address: data.address,
-      http: door.url,
-    });
-    host.emit({ event: "notice", level: "info", message: `engine ${engine.id}: ${engineDetail}` });
+    const door = keep(await openSideDoor(settings.http, built.registry, built.health));
+    host.emit(listening("learner", data.address, door.url));
     const dataAddress = settings.advertise ?? data.address;
     const progress = () => learner.progress;
     const membership = keep(await Membership.open({ control, dataAddress, engine, intake, progress }));

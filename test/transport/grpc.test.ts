@@ -1,4 +1,4 @@
-/** What only a network can do to a transport: versions, ports, probes, broken frames, cut and frozen connections. */
+/** What only gRPC has: versions, ports, probes, strangers and their broken frames. */
 import { createServer } from "node:http";
 import { connect } from "node:http2";
 import type { AddressInfo } from "node:net";
@@ -20,7 +20,6 @@ import {
   SmallCoordinator,
   SmallLearner,
 } from "./helpers.js";
-import { Proxy } from "./proxy.js";
 
 const ANY = "127.0.0.1:0";
 
@@ -319,109 +318,4 @@ describe("limits of the receiving side", () => {
     }
     return versions;
   }
-});
-
-describe("connections", () => {
-  it("that are cut while rollouts flow lose none and keep their order", async () => {
-    const learner = new SmallLearner();
-    const { address } = await transport.serveRollouts((delivery) => {
-      learner.onDelivery(delivery);
-      delivery.ack();
-    }, ANY);
-    const proxy = open(await Proxy.to(address));
-    const sender = transport.connectRollouts(proxy.address);
-    for (let round = 0; round < 5; round++) {
-      const sent = Array.from({ length: 20 }, (_, i) => sender.send(sampleRollout(20 * round + i + 1, 2000)));
-      await sent[2];
-      proxy.cut();
-      await Promise.all(sent);
-    }
-    expect(proxy.accepted).toBeGreaterThan(5);
-    const firstTimes = [...new Set(learner.sequences)];
-    expect(firstTimes).toEqual(Array.from({ length: 100 }, (_, i) => i + 1));
-  });
-
-  it("that are cut during a call are made again", async () => {
-    const control = new SmallCoordinator();
-    const { address } = await transport.serveControl(control, ANY);
-    const proxy = open(await Proxy.to(address));
-    const client = transport.connectControl(proxy.address);
-    const answer = control.acquire.bind(control);
-    control.acquire = () => {
-      control.acquire = answer;
-      proxy.cut();
-      return new Promise(() => undefined);
-    };
-    const reply = await client.acquire({ leaseId: "", seat: 1, completedRequestId: 8 });
-    expect(reply.request?.requestId).toBe(9);
-  });
-
-  it("that are cut in the middle of large weights still bring them whole", async () => {
-    const control = new SmallCoordinator();
-    const { address } = await transport.serveControl(control, ANY);
-    const proxy = open(await Proxy.to(address));
-    const client = transport.connectControl(proxy.address);
-    const fetch = control.fetchWeights.bind(control);
-    await control.publishWeights(sampleWeights(1, 1_000_000));
-    let fetches = 0;
-    control.fetchWeights = (version) => {
-      if (++fetches === 1) setImmediate(() => proxy.cut());
-      return fetch(version);
-    };
-    expect((await client.fetchWeights(1)).tensors[0]?.data.at(-1)).toBe(1 + 999_999 / 8);
-    expect(fetches).toBe(2);
-  });
-
-  it("that freeze are noticed by keep-alive, and left for new ones", async () => {
-    const quick = make({ keepaliveSeconds: 0.2 });
-    const learner = new SmallLearner();
-    const control = new SmallCoordinator();
-    const rollouts = open(await Proxy.to((await quick.serveRollouts(learner.onDelivery, ANY)).address));
-    const calls = open(await Proxy.to((await quick.serveControl(control, ANY)).address));
-    const client = quick.connectControl(calls.address);
-    const watch = client.watchWeights(-1, new AbortController().signal)[Symbol.asyncIterator]();
-    const next = watch.next();
-    const sent = quick.connectRollouts(rollouts.address).send(sampleRollout(1));
-    await eventually("the delivery", () => learner.held.length === 1);
-    await eventually("the watch", () => control.watchedFrom.length === 1);
-    rollouts.freeze();
-    calls.freeze();
-    await eventually("the second delivery", () => learner.held.length === 2);
-    await eventually("the second watch", () => control.watchedFrom.length === 2);
-    learner.held[1]?.ack();
-    await sent;
-    await control.publishWeights(sampleWeights(3));
-    expect((await next).value).toStrictEqual(sampleWeights(3));
-  });
-
-  it("that carry nothing for long stay open", async () => {
-    const quick = make({ keepaliveSeconds: 0.05 });
-    const proxy = open(await Proxy.to((await quick.serveControl(new SmallCoordinator(), ANY)).address));
-    const client = quick.connectControl(proxy.address);
-    await client.status();
-    const until = performance.now() + 1000;
-    await eventually("a second of keep-alive", () => performance.now() > until);
-    await client.status();
-    expect(proxy.accepted).toBe(1);
-  });
-
-  it("leave no handle open once everything is closed", async () => {
-    const handles = (): string[] =>
-      process.getActiveResourcesInfo().filter((kind) => /^(TCP|Timeout|Immediate)/.test(kind));
-    await transport.close();
-    const before = handles().length;
-    const busy = createGrpcTransport(OPTIONS);
-    const learner = new SmallLearner();
-    const { address } = await busy.serveControl(new SmallCoordinator(), ANY);
-    const client = busy.connectControl(address);
-    await client.publishWeights(sampleWeights(1));
-    const watch = client.watchWeights(-1, new AbortController().signal)[Symbol.asyncIterator]();
-    await watch.next();
-    const sender = busy.connectRollouts((await busy.serveRollouts(learner.onDelivery, ANY)).address);
-    const sent = sender.send(sampleRollout(1));
-    await learner.ackNext();
-    await sent;
-    await busy.close();
-    await eventually("no more handles than before", () => handles().length <= before + 1);
-  });
 });

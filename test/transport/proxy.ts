@@ -5,6 +5,8 @@ export class Proxy {
   private readonly sockets = new Set<Socket>();
   /** Connections accepted so far. */
   accepted = 0;
+  /** Pieces of data passed on so far. */
+  chunks = 0;
 
   private constructor(private readonly server: Server) {}
 
@@ -47,6 +49,7 @@ export class Proxy {
   private join(from: Socket, to: Socket): void {
     this.sockets.add(from);
     from.pipe(to);
+    from.on("data", () => (this.chunks += 1));
     from.on("error", () => to.destroy());
     from.on("close", () => {
       this.sockets.delete(from);
