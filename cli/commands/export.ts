@@ -4,6 +4,11 @@ import { encodeSafetensors } from "../../core/weights/safetensors.js";
 import { openCheckpoint } from "./checkpoint-policy.js";
 import type { CommandHost } from "./host.js";
 
+/** JSON has no infinity: unbounded spaces are written as "Infinity" and "-Infinity". */
+function spellInfinity(_key: string, value: unknown): unknown {
+  return value === Number.POSITIVE_INFINITY || value === Number.NEGATIVE_INFINITY ? String(value) : value;
+}
+
 export async function exportWeights(
   _host: CommandHost,
   path: string,
@@ -18,7 +23,7 @@ export async function exportWeights(
   };
   const bytes = encodeSafetensors(checkpoint.weights.tensors, {
     format: "skein-policy-1",
-    description: JSON.stringify(description),
+    description: JSON.stringify(description, spellInfinity),
   });
   await writeFile(`${options.out}.partial`, bytes);
   await rename(`${options.out}.partial`, options.out);

@@ -2,9 +2,8 @@
 import { z } from "zod";
 import { runConfigJsonSchema } from "../../core/config/schema.js";
 import { recipeDefinitions } from "../../core/recipes/index.js";
-import type { CommandHost } from "./host.js";
 
-export async function schema(_host: CommandHost): Promise<number> {
+export async function schema(): Promise<number> {
   const $defs = Object.fromEntries(
     recipeDefinitions.map(({ id, summary, params }) => [
       `recipe.params of ${id}`,

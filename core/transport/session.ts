@@ -13,13 +13,13 @@ export interface SessionOptions {
   readonly control: Control;
   /** Called at each registration: says how things stand now. */
   readonly request: () => RegisterRequest;
-  /** Called after each registration but the first, before anything else is sent under the new lease. */
-  readonly onRenewed: () => Promise<void>;
   /** Newest policy version in use. */
   readonly appliedVersion: () => number;
 }
 
 export class Session {
+  /** Called after each registration but the first, before anything else is sent under the new lease. */
+  onRenewed: () => Promise<void> = () => Promise.resolve();
   /** Newest that the coordinator said. */
   phase: Phase = "waiting";
   /** Resolves when the coordinator says that the run is finished. */
@@ -68,7 +68,7 @@ export class Session {
 
   private async register(): Promise<void> {
     this.reply = await this.options.control.register(this.options.request());
-    await this.options.onRenewed();
+    await this.onRenewed();
   }
 
   private async beat(): Promise<void> {

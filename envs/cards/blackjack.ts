@@ -13,10 +13,14 @@ const DEALER_STANDS = 17;
 const HIT = 1;
 
 const paramsSchema = z.strictObject({
-  /** Winning with ace and ten as the first two cards pays 1.5; only without `sab`. */
-  natural: z.boolean().default(false),
-  /** Sutton & Barto's rules: ace and ten as the first two cards beat everything but the same. */
-  sab: z.boolean().default(true),
+  natural: z
+    .boolean()
+    .default(false)
+    .describe("Winning with ace and ten as the first two cards pays 1.5; only without sab"),
+  sab: z
+    .boolean()
+    .default(true)
+    .describe("Sutton & Barto's rules: ace and ten as the first two cards beat everything but the same"),
 });
 export type BlackjackRules = Readonly<z.infer<typeof paramsSchema>>;
 

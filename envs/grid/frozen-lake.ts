@@ -26,8 +26,10 @@ const INTENDED = 1 / 3;
 const SIDEWAYS = (1 - INTENDED) / 2;
 
 const paramsSchema = z.strictObject({
-  /** On slippery ice a move goes either side of the intended direction as often as in it. */
-  slippery: z.boolean().default(true),
+  slippery: z
+    .boolean()
+    .default(true)
+    .describe("On slippery ice a move goes to either side of the intended direction as often as in it"),
 });
 type FrozenLakeParams = z.infer<typeof paramsSchema>;
 

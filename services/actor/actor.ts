@@ -36,6 +36,8 @@ export interface ActorOptions {
 }
 
 export class Actor {
+  private watch = new AbortController();
+
   constructor(private readonly options: ActorOptions) {}
 
   /** Works until the run is finished or `stop` aborts; rejects where a seat fails. */
@@ -44,6 +46,7 @@ export class Actor {
     const over = new AbortController();
     const idle = AbortSignal.any([stop, over.signal]);
     void session.finished.then(() => over.abort());
+    session.onRenewed = () => this.startOver();
     const following = this.follow(over.signal);
     const work = Promise.all(seats.map((seat) => this.serve(seat, idle)));
     try {
@@ -53,14 +56,27 @@ export class Actor {
     }
   }
 
+  /**
+   * A lease that had to be renewed may mean a learner that went back to a checkpoint: its versions begin again below
+   * the ones held here, and a watch never goes back.
+   */
+  private startOver(): Promise<void> {
+    this.options.weights.clear();
+    this.watch.abort();
+    return Promise.resolve();
+  }
+
   /** Hands every newer version to the seats. */
   private async follow(signal: AbortSignal): Promise<void> {
     const { control, weights, seats, metrics, log, deterministic } = this.options;
-    for await (const snapshot of control.watchWeights(-1, signal)) {
-      weights.put(snapshot);
-      metrics.policyVersion.set(snapshot.version);
-      log.debug({ version: snapshot.version }, "weights received");
-      if (!deterministic) for (const seat of seats) seat.give(snapshot);
+    while (!signal.aborted) {
+      this.watch = new AbortController();
+      for await (const snapshot of control.watchWeights(-1, AbortSignal.any([signal, this.watch.signal]))) {
+        weights.put(snapshot);
+        metrics.policyVersion.set(snapshot.version);
+        log.debug({ version: snapshot.version }, "weights received");
+        if (!deterministic) for (const seat of seats) seat.give(snapshot);
+      }
     }
   }
 

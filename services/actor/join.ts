@@ -23,10 +23,5 @@ export async function joinRun(
     receivedSteps: 0,
     seatSequences: [],
   } as const;
-  return Session.open({
-    control,
-    appliedVersion,
-    request: () => request,
-    onRenewed: () => Promise.resolve(),
-  });
+  return Session.open({ control, appliedVersion, request: () => request });
 }

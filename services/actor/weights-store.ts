@@ -24,6 +24,12 @@ export class WeightsStore {
     for (const wake of woken) wake();
   }
 
+  /** Forgets everything: versions may begin again below those held. */
+  clear(): void {
+    this.kept.clear();
+    this.newest = null;
+  }
+
   /** Those very weights, or null where they are not kept. */
   get(version: number): WeightsSnapshot | null {
     return this.kept.get(version) ?? null;

@@ -198,7 +198,11 @@ export class Coordinator implements Control {
   private learnerArrived(lease: Lease, request: RegisterRequest): void {
     this.learnerAddress = request.dataAddress;
     this.learnerLease = lease.id;
-    this.weights.rewind(request.policyVersion);
+    if (request.policyVersion < this.weights.version) {
+      // This learner has gone back to a checkpoint. Actors hold versions that no longer exist.
+      this.weights.rewind(request.policyVersion);
+      for (const actor of this.leases.removeActors()) this.release(actor);
+    }
     this.gate.start(request.policyVersion, request);
     this.phase = "running";
     this.changed();

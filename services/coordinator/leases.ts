@@ -66,6 +66,13 @@ export class Leases {
     return dead;
   }
 
+  /** Ends the leases of all actors: each registers again and starts over. */
+  removeActors(): Lease[] {
+    const removed = [...this.byId.values()].filter((lease) => lease.role === "actor");
+    for (const lease of removed) this.byId.delete(lease.id);
+    return removed;
+  }
+
   actors(): ActorStatus[] {
     return [...this.byId.values()]
       .filter((lease) => lease.role === "actor")

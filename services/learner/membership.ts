@@ -30,7 +30,6 @@ export class Membership {
     const session = await Session.open({
       control,
       appliedVersion: () => progress().policyVersion,
-      onRenewed: publish,
       request: () => ({
         role: "learner",
         name: "learner",
@@ -40,6 +39,7 @@ export class Membership {
         ...countsOf(options.intake),
       }),
     });
+    session.onRenewed = publish;
     await publish();
     return new Membership(options, session);
   }

@@ -36,7 +36,7 @@ export class Skein {
     child.stderr.on("data", (data: Buffer) => (stderr += data.toString()));
     createInterface({ input: child.stdout }).on("line", (line) => {
       stdout += `${line}\n`;
-      if (line.startsWith("{")) this.events.push(JSON.parse(line) as RunEvent);
+      if (line.startsWith(`{"event"`)) this.events.push(JSON.parse(line) as RunEvent);
       for (const listener of [...this.listeners]) listener();
     });
     this.ended = new Promise((resolve) => {

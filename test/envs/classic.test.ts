@@ -39,7 +39,10 @@ describe.each(cases)("$id against Gymnasium, $source", ({ id, steps }) => {
     steps.forEach((t, i) => {
       env.advance(i, actions);
       const next = env.state.map((variable) => variable[i]!);
-      expect(worstError(next, t.ns), `state after transition ${i}: ${next} for ${t.ns}`).toBeLessThan(1e-12);
+      expect(
+        worstError(next, t.ns),
+        `state after transition ${i}: ${next.join(", ")} for ${t.ns.join(", ")}`,
+      ).toBeLessThan(1e-12);
       expect(worstError([env.rewards[i]!], [t.r]), `reward of transition ${i}`).toBeLessThan(1e-12);
       expect(env.terminated[i] === 1, `end at transition ${i}`).toBe(t.term);
     });

@@ -55,9 +55,9 @@ describe("an environment from a user's module", () => {
     ["one of two in an array, by id", "Two-v0", "named-two.ts", "Two-v0"],
     ["one exported as environment, by id", "Three-v0", "named-two.ts", "Three-v0"],
   ])("loads: %s", async (_, id, module, expected) => {
-    const { spec, vectorize } = await load(id, module, { start: 5 });
-    expect(spec.id).toBe(expected);
-    const env = vectorize(2);
+    const loaded = await load(id, module, { start: 5 });
+    expect(loaded.spec.id).toBe(expected);
+    const env = loaded.vectorize(2);
     await env.reset(Uint32Array.of(1, 2));
     await env.step(Int32Array.of(1, 0));
     expect([...env.observations]).toEqual([6, 5]);

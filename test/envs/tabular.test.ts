@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { findEnvironment } from "../../envs/index.js";
 import { cliffWalkingProblem } from "../../envs/grid/cliff-walking.js";
 import { frozenLakeProblem } from "../../envs/grid/frozen-lake.js";
-import type { TabularEnvironment} from "../../envs/grid/tabular.js";
+import type { TabularEnvironment } from "../../envs/grid/tabular.js";
 import { type TabularProblem } from "../../envs/grid/tabular.js";
 import { taxiProblem } from "../../envs/grid/taxi.js";
 import { goldens, type GoldenTable } from "./goldens.js";

@@ -1,6 +1,6 @@
 import { connect } from "node:net";
 import { once } from "node:events";
-import { request } from "node:http";
+import { type IncomingMessage, request } from "node:http";
 import { afterEach, describe, expect, it } from "vitest";
 import { SkeinError } from "../../core/errors.js";
 import { serveTelemetry, type TelemetryOptions, type TelemetryServer } from "../../core/telemetry/http.js";
@@ -109,7 +109,7 @@ describe("serveTelemetry", () => {
     const busy = request(`${server.url}/metrics`, { headers: { connection: "keep-alive" } });
     busy.on("error", () => {});
     busy.end();
-    const [response] = (await once(busy, "response")) as [import("node:http").IncomingMessage];
+    const [response] = (await once(busy, "response")) as [IncomingMessage];
     response.resume();
     await once(response, "end");
 

@@ -154,7 +154,8 @@ describe("renderFrame", () => {
       state = nextState(state, notice(`notice number ${i}`));
       state = nextState(state, {
         event: "listening",
-        role: "actor", pid: 4711,
+        role: "actor",
+        pid: 4711,
         address: "",
         http: `http://127.0.0.1:${6000 + i}`,
       });

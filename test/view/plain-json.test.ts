@@ -58,7 +58,13 @@ describe("the plain view", () => {
 
   it("writes notices and addresses at once, each as one line", () => {
     const lines = shown("plain", [
-      { event: "listening", role: "learner", pid: 4711, address: "127.0.0.1:5001", http: "http://127.0.0.1:9464" },
+      {
+        event: "listening",
+        role: "learner",
+        pid: 4711,
+        address: "127.0.0.1:5001",
+        http: "http://127.0.0.1:9464",
+      },
       { event: "listening", role: "actor", pid: 4711, address: "", http: "" },
       progress({ wallSeconds: 1 }),
       notice("actor-2 died\nand was replaced", { level: "warn", code: "PROCESS_DIED" }),

@@ -131,9 +131,4 @@ describe("the live view", () => {
     const lines = written.replace(/\u001b\[[?\d;]*[A-Za-z]|\r/g, "").split("\n");
     expect(Math.max(...lines.map((line) => line.length))).toBe(80);
   });
-
-  it("accepts process.stdout as its stream", () => {
-    const stream: ViewStream = process.stdout;
-    expect(stream.write).toBeTypeOf("function");
-  });
 });
