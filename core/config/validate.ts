@@ -72,7 +72,8 @@ function describe(
     });
   }
   const got = valueAt(input, issue.path);
-  const shown = got === undefined ? "nothing" : JSON.stringify(got);
+  // JSON would show NaN and infinities as null.
+  const shown = got === undefined ? "nothing" : typeof got === "number" ? String(got) : JSON.stringify(got);
   return [
     `${path === "" ? "(root)" : path}: ${issue.message.replace(/^Invalid input: /, "").replace(/, received .*$/, "")}, got ${shown}`,
   ];

@@ -26,8 +26,9 @@ async function useNativeTensorflow(): Promise<string> {
   for (const name of NATIVE_PACKAGES) {
     try {
       createRequire(import.meta.url)(name);
-      await tf.setBackend("tensorflow");
-      await tf.ready();
+      if (!(await tf.setBackend("tensorflow"))) throw new Error("the TensorFlow backend did not start");
+      // It can load and still not run: its version 4.22 calls functions that Node.js 23 removed.
+      tf.tidy(() => tf.matMul(tf.ones([1, 1]), tf.ones([1, 1])).dataSync());
       return name;
     } catch (error) {
       const missing =

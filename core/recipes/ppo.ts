@@ -14,7 +14,7 @@ import { entropyBonus } from "../algo/entropy.js";
 import { gae } from "../algo/gae.js";
 import { approximateKl } from "../algo/kl.js";
 import { tokenLogRatios } from "../algo/ratio.js";
-import { explainedVariance, standardize } from "../algo/statistics.js";
+import { explainedVariance, maskedMean, standardize } from "../algo/statistics.js";
 import { clipFraction, ppoClip } from "../algo/surrogates.js";
 import { clippedValueLoss, squaredValueLoss } from "../algo/value-loss.js";
 import { stepColumn } from "./batch.js";
@@ -135,7 +135,7 @@ function entropyTerm({ entropyCoefficient }: PpoParams): Term {
     needs: [],
     evaluate(entropies, batch, out) {
       entropyBonus(entropies, out);
-      return { entropy: entropies.reduce((sum, h) => sum + h, 0) / batch.inputs.steps };
+      return { entropy: maskedMean(entropies, batch.mask) };
     },
   };
 }

@@ -22,18 +22,20 @@ export function returnScaleTracker(gamma: number): Tracker<ReturnScale> {
       const carried = new Map(state.carried);
       const rewards = stepColumn(batch, "rewards");
       const returns = new Float64Array(rewards.length);
+      let chosen = 0;
       for (let i = 0; i + 1 < batch.offsets.length; i++) {
         const trajectory = batch.row["trajectory"]![i]!;
         let running = carried.get(trajectory) ?? 0;
         for (let t = batch.offsets[i]!; t < batch.offsets[i + 1]!; t++) {
+          if (batch.mask[t] === 0) continue;
           running = gamma * running + rewards[t]!;
-          returns[t] = running;
+          returns[chosen++] = running;
         }
         const ended = batch.terminated[i] === 1 || batch.row["truncated"]![i] === 1;
         if (ended) carried.delete(trajectory);
         else carried.set(trajectory, running);
       }
-      return { moments: observe(state.moments, returns), carried: [...carried] };
+      return { moments: observe(state.moments, returns.subarray(0, chosen)), carried: [...carried] };
     },
     read: (state) => ({ std: std(state.moments) }),
   };

@@ -155,6 +155,12 @@ export const learnerMetricTable = {
     unit: "rollouts",
     help: "Rollouts dropped because their policyLag exceeds staleness.maxPolicyLag",
   },
+  orphanedRollouts: {
+    name: "skein_learner_orphaned_rollouts_total",
+    type: "counter",
+    unit: "rollouts",
+    help: "Rollouts dropped because their version is newer than this learner's: it has gone back to a checkpoint",
+  },
   refusedRollouts: {
     name: "skein_learner_refused_rollouts_total",
     type: "counter",

@@ -20,6 +20,8 @@ export interface SessionOptions {
 export class Session {
   /** Called after each registration but the first, before anything else is sent under the new lease. */
   onRenewed: () => Promise<void> = () => Promise.resolve();
+  /** Called at each heartbeat with where the learner is to be reached; empty = there is none. */
+  onLearnerAddress: (address: string) => void = () => undefined;
   /** Newest that the coordinator said. */
   phase: Phase = "waiting";
   /** Resolves when the coordinator says that the run is finished. */
@@ -80,6 +82,7 @@ export class Session {
         if (signal.aborted) return;
         if (answer.known) {
           this.phase = answer.phase;
+          this.onLearnerAddress(answer.learnerAddress);
           if (answer.phase === "finished") this.finish();
         } else {
           await this.renew();

@@ -16,6 +16,9 @@ export class WeightsWatch {
   private stream: WireStream | null = null;
   private waiting: WeightsSnapshot | null = null;
   private failure: SkeinError | null = null;
+  /** The coordinator has said all: what waits is the last. */
+  private ended = false;
+  /** This side wants no more. */
   private finished = false;
   private wake: () => void = () => undefined;
   private readonly backoff = new Backoff();
@@ -43,6 +46,8 @@ export class WeightsWatch {
           yield snapshot;
         } else if (this.failure !== null) {
           throw this.failure;
+        } else if (this.ended) {
+          return;
         } else {
           await new Promise<void>((resolve) => (this.wake = resolve));
         }
@@ -94,7 +99,9 @@ export class WeightsWatch {
   private onEnd(error: LinkBroken | SkeinError | null): void {
     this.stream = null;
     if (error === null) {
-      this.finish();
+      this.ended = true;
+      this.stop();
+      this.wake();
     } else if (error instanceof SkeinError) {
       this.fail(error);
     } else {

@@ -47,6 +47,7 @@ export class Actor {
     const idle = AbortSignal.any([stop, over.signal]);
     void session.finished.then(() => over.abort());
     session.onRenewed = () => this.startOver();
+    session.onLearnerAddress = (address) => this.options.learner.moveTo(address);
     const following = this.follow(over.signal);
     const work = Promise.all(seats.map((seat) => this.serve(seat, idle)));
     try {
@@ -81,7 +82,7 @@ export class Actor {
   }
 
   private async serve(seat: Seat, signal: AbortSignal): Promise<void> {
-    const { control, session, log } = this.options;
+    const { control, session, learner, log } = this.options;
     let completedRequestId = 0;
     let sending: Promise<number> = Promise.resolve(0);
     while (!signal.aborted) {
@@ -96,12 +97,13 @@ export class Actor {
       completedRequestId = 0;
       if (reply.phase === "finished") break;
       if (reply.request === null) continue;
-      const { request, learnerAddress } = reply;
+      const { request } = reply;
+      learner.moveTo(reply.learnerAddress);
       const held = await unlessAborted(this.weightsFor(request), signal);
       if (held === null) break;
       const fragment = await seat.collect(request, request.exact ? held : null);
       completedRequestId = (await unlessAborted(sending, signal)) ?? 0;
-      sending = Promise.all([sending, this.deliver(fragment, learnerAddress)]).then(([, id]) => id);
+      sending = Promise.all([sending, this.deliver(fragment)]).then(([, id]) => id);
       sending.catch(() => undefined);
     }
     // A finished run needs no more rollouts; an actor asked to leave gives the learner a while to take its last.
@@ -116,11 +118,11 @@ export class Actor {
   }
 
   /** The request's id once the learner has the fragment; 0 where it never will. */
-  private async deliver(fragment: Fragment, learnerAddress: string): Promise<number> {
+  private async deliver(fragment: Fragment): Promise<number> {
     const { metrics, now, learner, log } = this.options;
     const rollout = this.rolloutOf(fragment);
     const from = now();
-    if (!(await learner.send(learnerAddress, rollout))) {
+    if (!(await learner.send(rollout))) {
       log.warn({ rollout: rollout.rolloutId }, "given up: the learner has moved");
       return 0;
     }

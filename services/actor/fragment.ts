@@ -17,11 +17,12 @@ export class EpisodeBook {
   readonly trajectoryIds: Uint32Array;
   private lastTrajectoryId: number;
 
-  constructor(readonly count: number) {
+  /** Trajectories are numbered from `before` + 1. */
+  constructor(count: number, before = 0) {
     this.returns = new Float64Array(count);
     this.lengths = new Uint32Array(count);
-    this.trajectoryIds = Uint32Array.from({ length: count }, (_, i) => i + 1);
-    this.lastTrajectoryId = count;
+    this.trajectoryIds = Uint32Array.from({ length: count }, (_, i) => before + i + 1);
+    this.lastTrajectoryId = before + count;
   }
 
   startNext(i: number): void {

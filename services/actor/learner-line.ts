@@ -14,12 +14,20 @@ export class LearnerLine {
 
   constructor(private readonly connect: (address: string) => RolloutSender) {}
 
+  /** To where the coordinator says the learner is now; leaves a line to any other address. Empty = not known. */
+  moveTo(address: string): void {
+    if (address === "" || this.current?.address === address) return;
+    this.leave();
+    this.current = { address, sender: this.connect(address), left: false };
+  }
+
   /**
-   * Resolves true when the learner at `address` has acknowledged the rollout, false when the learner moved before it
-   * did: a learner that starts anew does not know of that work, and the coordinator issues it again.
+   * Resolves true when the learner has acknowledged the rollout, false when it moved before it did: a learner that
+   * starts anew does not know of that work, and the coordinator issues it again.
    */
-  async send(address: string, rollout: Rollout): Promise<boolean> {
-    const line = this.lineTo(address);
+  async send(rollout: Rollout): Promise<boolean> {
+    const line = this.current;
+    if (line === null) return false;
     try {
       await line.sender.send(rollout);
       return true;
@@ -31,16 +39,13 @@ export class LearnerLine {
 
   /** At once; who wants rollouts delivered waits for `send`. */
   close(): void {
-    this.current?.sender.abandon();
+    this.leave();
   }
 
-  private lineTo(address: string): Line {
-    if (this.current?.address === address) return this.current;
-    if (this.current !== null) {
-      this.current.left = true;
-      this.current.sender.abandon();
-    }
-    this.current = { address, sender: this.connect(address), left: false };
-    return this.current;
+  private leave(): void {
+    if (this.current === null) return;
+    this.current.left = true;
+    this.current.sender.abandon();
+    this.current = null;
   }
 }

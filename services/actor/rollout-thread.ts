@@ -17,7 +17,7 @@ import type { FragmentTimes, FromThread, ThreadStart, ToThread } from "./message
 
 class RolloutThread {
   private readonly sampler: PolicySampler;
-  private readonly book: EpisodeBook;
+  private book = new EpisodeBook(0);
   private readonly seeds: Uint32Array;
   private random = new Random(0);
   private started = false;
@@ -30,7 +30,6 @@ class RolloutThread {
   ) {
     const { count, spec } = environment;
     this.sampler = createPolicySampler(spec.actionSpace, count);
-    this.book = new EpisodeBook(count);
     this.seeds = new Uint32Array(count);
   }
 
@@ -73,9 +72,14 @@ class RolloutThread {
     await this.environment.close?.();
   }
 
-  /** Seeds depend on the first fragment asked for, so a replaced actor does not repeat its predecessor's episodes. */
+  /**
+   * Seeds and trajectory numbers depend on the first fragment asked for, so a replaced actor repeats neither its
+   * predecessor's episodes nor their numbers. A fragment begins at most one trajectory a step, the first one more.
+   */
   private async begin(request: RolloutRequest): Promise<void> {
     const { config, seat } = this.start;
+    const { environments, fragmentSteps } = config.actors;
+    this.book = new EpisodeBook(environments, (request.sequence - 1) * environments * (fragmentSteps + 1));
     for (let i = 0; i < this.seeds.length; i++) {
       this.seeds[i] = deriveSeed(config.run.seed, "environment", seat, i, request.sequence);
     }

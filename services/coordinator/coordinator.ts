@@ -26,7 +26,7 @@ import { Leases, type Lease } from "./leases.js";
 import { WeightsRegistry } from "./weights-registry.js";
 import { WorkGate } from "./work-gate.js";
 
-/** How long `acquire` waits for work before it answers with none. */
+/** How long `acquire` waits for work before it answers with none: at most half of what its caller waits. */
 const ACQUIRE_WAIT_MS = 2000;
 
 export interface CoordinatorOptions {
@@ -96,10 +96,11 @@ export class Coordinator implements Control {
 
   async acquire({ leaseId, seat, completedRequestId }: AcquireRequest): Promise<AcquireReply> {
     if (completedRequestId !== 0) {
-      this.gate.complete(completedRequestId);
+      this.gate.complete(completedRequestId, leaseId);
       this.options.metrics.completedRequests.inc();
     }
-    const deadline = this.options.now() + ACQUIRE_WAIT_MS;
+    const { deadlineSeconds } = this.options.config.transport;
+    const deadline = this.options.now() + Math.min(ACQUIRE_WAIT_MS, 500 * deadlineSeconds);
     for (;;) {
       const known = this.leases.renew(leaseId) !== null;
       const request: RolloutRequest | null =

@@ -2,9 +2,9 @@
  * Hands out work and bounds staleness.
  *
  * Always: pending = steps the learner has received and not yet disposed of + steps of requests granted that the
- * learner has not yet confirmed. Work is granted only while pending < (maxPolicyLag + 1) · batchSteps, so at most
- * maxPolicyLag whole batches are ahead of a fragment when it starts. Pending rests on the learner's own counts,
- * sent with every report: whatever was lost or repeated on the way, the next report puts it right.
+ * learner has not yet confirmed. Work is granted only while pending < (maxPolicyLag + 1) batches of whole
+ * fragments, so at most maxPolicyLag batches are ahead of a fragment when it starts. Pending rests on the learner's
+ * own counts, sent with every report: whatever was lost or repeated on the way, the next report puts it right.
  */
 import type { RolloutRequest } from "../../core/types.js";
 
@@ -44,8 +44,13 @@ export class WorkGate {
   private version = 0;
   private lastRequestId = 0;
   private open = false;
+  /** Steps that a batch really takes: its last rollout is taken whole. */
+  private readonly wholeBatchSteps: number;
 
-  constructor(private readonly options: WorkGateOptions) {}
+  constructor(private readonly options: WorkGateOptions) {
+    const { batchSteps, fragmentSteps } = options;
+    this.wholeBatchSteps = Math.ceil(batchSteps / fragmentSteps) * fragmentSteps;
+  }
 
   /** Steps granted and not confirmed. */
   get runningSteps(): number {
@@ -93,7 +98,7 @@ export class WorkGate {
     const exactVersion = Math.max(this.firstVersion, sequence - 2);
     const allowed = this.options.deterministic
       ? exactVersion <= this.version
-      : this.pendingSteps < (this.options.maxPolicyLag + 1) * this.options.batchSteps;
+      : this.pendingSteps < (this.options.maxPolicyLag + 1) * this.wholeBatchSteps;
     if (!allowed) return null;
     const request: RolloutRequest = {
       requestId: ++this.lastRequestId,
@@ -107,9 +112,10 @@ export class WorkGate {
     return request;
   }
 
-  complete(requestId: number): void {
+  /** A request of another lease is not meant: ids begin anew when the coordinator does. */
+  complete(requestId: number, leaseId: string): void {
     const grant = this.grants.get(requestId);
-    if (grant !== undefined) grant.completed = true;
+    if (grant?.leaseId === leaseId) grant.completed = true;
   }
 
   /** The lease is gone: what it had not delivered will be issued again. Returns how many requests that were. */

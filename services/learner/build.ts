@@ -13,6 +13,7 @@ import { steadySeconds, type Keep, type ServiceHost } from "../../core/services.
 import type { Health } from "../../core/telemetry/http.js";
 import {
   createLearnerMetrics,
+  type CounterHandle,
   type LearnerMetrics,
   type MetricsRegistry,
 } from "../../core/telemetry/metrics.js";
@@ -20,7 +21,7 @@ import type { DeliveryHandler } from "../../core/transport/transport.js";
 import { stepCount } from "../../core/types.js";
 import { listCheckpoints, readCheckpoint, type Checkpoint } from "../../core/weights/checkpoint.js";
 import { loadEnvironment } from "../../envs/index.js";
-import { Intake } from "./intake.js";
+import { Intake, type DropReason } from "./intake.js";
 import { Learner } from "./learner.js";
 import { RunFolder } from "./run-folder.js";
 
@@ -63,14 +64,19 @@ function buildIntake(
   metrics: LearnerMetrics,
 ): Intake {
   const { actors, staleness, deterministic } = config;
+  const dropped: Record<DropReason, CounterHandle> = {
+    duplicate: metrics.duplicateRollouts,
+    stale: metrics.staleRollouts,
+    orphaned: metrics.orphanedRollouts,
+  };
   return new Intake(
     {
       batchSteps: recipe.sampler.batchSteps,
       maxPolicyLag: staleness.maxPolicyLag,
       seats: deterministic ? actors.processes * actors.threads : null,
-      onDrop: (reason) => (reason === "stale" ? metrics.staleRollouts : metrics.duplicateRollouts).inc(),
+      onDrop: (reason) => dropped[reason].inc(),
     },
-    resumed?.state ?? { disposedSteps: 0, seatSequences: [] },
+    resumed?.state ?? { policyVersion: 0, disposedSteps: 0, seatSequences: [] },
   );
 }
 

@@ -6,8 +6,10 @@
  */
 import type { RunConfig } from "../../core/config/schema.js";
 import { stepCount, type Rollout } from "../../core/types.js";
+import type { TrainingState } from "../../core/weights/checkpoint.js";
 
-export type DropReason = "duplicate" | "stale";
+/** orphaned = collected with a version that this learner, gone back to a checkpoint, does not have */
+export type DropReason = "duplicate" | "stale" | "orphaned";
 
 export interface IntakeOptions {
   readonly batchSteps: number;
@@ -29,21 +31,24 @@ export function oldestVersion(rollout: Rollout): number {
   return rollout.columns.versionRunValues.reduce((a, b) => Math.min(a, b), Number.POSITIVE_INFINITY);
 }
 
+function newestVersion(rollout: Rollout): number {
+  return rollout.columns.versionRunValues.reduce((a, b) => Math.max(a, b), 0);
+}
+
 export class Intake {
   private held: Rollout[] = [];
   private waiting: (() => void) | null = null;
   private readonly lastSequence = new Map<number, number>();
   private readonly lastDisposed = new Map<number, number>();
+  private version: number;
   private received: number;
   private disposed: number;
 
   constructor(
     private readonly options: IntakeOptions,
-    resumed: {
-      readonly disposedSteps: number;
-      readonly seatSequences: readonly (readonly [number, number])[];
-    },
+    resumed: Pick<TrainingState, "policyVersion" | "disposedSteps" | "seatSequences">,
   ) {
+    this.version = resumed.policyVersion;
     this.received = resumed.disposedSteps;
     this.disposed = resumed.disposedSteps;
     for (const [seat, sequence] of resumed.seatSequences) {
@@ -76,6 +81,10 @@ export class Intake {
 
   add(rollout: Rollout): void {
     this.received += stepCount(rollout.columns);
+    if (newestVersion(rollout) > this.version) {
+      this.drop("orphaned", rollout);
+      return;
+    }
     const last = this.lastSequence.get(rollout.seat) ?? 0;
     if (rollout.sequence <= last) {
       this.drop("duplicate", rollout);
@@ -86,16 +95,21 @@ export class Intake {
     this.waiting?.();
   }
 
+  /** The learner has trained up to `version`; to be called before that version is published. */
+  advance(version: number): void {
+    this.version = version;
+  }
+
   /** The next batch for the version at hand, or null when `signal` aborts first. */
-  async next(version: number, signal: AbortSignal): Promise<Batchful | null> {
+  async next(signal: AbortSignal): Promise<Batchful | null> {
     while (!signal.aborted) {
       this.held = this.held.filter((rollout) => {
-        const stale = version - oldestVersion(rollout) > this.options.maxPolicyLag;
+        const stale = this.version - oldestVersion(rollout) > this.options.maxPolicyLag;
         if (stale) this.drop("stale", rollout);
         return !stale;
       });
       const taken = this.options.seats === null ? this.takeSteps() : this.takeSeats(this.options.seats);
-      if (taken !== null) return this.batchful(taken, version);
+      if (taken !== null) return this.batchful(taken);
       await this.change(signal);
     }
     return null;
@@ -120,10 +134,10 @@ export class Intake {
     return taken;
   }
 
-  private batchful(rollouts: readonly Rollout[], version: number): Batchful {
+  private batchful(rollouts: readonly Rollout[]): Batchful {
     const steps = rollouts.reduce((sum, rollout) => sum + stepCount(rollout.columns), 0);
     for (const rollout of rollouts) this.dispose(rollout);
-    const lags = rollouts.map((rollout) => version - oldestVersion(rollout));
+    const lags = rollouts.map((rollout) => this.version - oldestVersion(rollout));
     return {
       rollouts,
       steps,
@@ -133,7 +147,9 @@ export class Intake {
   }
 
   private drop(reason: DropReason, rollout: Rollout): void {
-    this.dispose(rollout);
+    // A repeat or an orphan says nothing about how far its seat is.
+    if (reason === "stale") this.dispose(rollout);
+    else this.disposed += stepCount(rollout.columns);
     this.options.onDrop(reason, rollout);
   }
 

@@ -123,9 +123,9 @@ export class Learner {
 
   private async nextBatch(stop: AbortSignal): Promise<Batchful | null> {
     const { config, intake, now } = this.options;
-    if (config.stop.wallSeconds === null) return intake.next(this.policyVersion, stop);
+    if (config.stop.wallSeconds === null) return intake.next(stop);
     const left = Math.max(0, config.stop.wallSeconds - (now() - this.startedAt));
-    return intake.next(this.policyVersion, AbortSignal.any([stop, AbortSignal.timeout(left * 1000)]));
+    return intake.next(AbortSignal.any([stop, AbortSignal.timeout(left * 1000)]));
   }
 
   private async train(batchful: Batchful): Promise<Readonly<Record<string, number>>> {
@@ -145,6 +145,7 @@ export class Learner {
     );
     for (const { columns } of batchful.rollouts) this.episodes.add(columns.rowCounters["episodeReturn"]);
     this.policyVersion++;
+    this.options.intake.advance(this.policyVersion);
     this.updates += result.updates;
     this.envSteps += batchful.steps;
     this.options.log.debug({ version: this.policyVersion, ...result.stats }, "batch trained");

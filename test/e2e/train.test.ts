@@ -170,4 +170,30 @@ describe("one service each", () => {
     coordinator.signal("SIGTERM");
     expect((await coordinator.ended).code).toBe(0);
   });
+
+  it("go on from a checkpoint with the actors that are there when the learner dies and comes back", async () => {
+    await place.runFile({ stop: { envSteps: 1_000_000_000 }, learner: { checkpointEvery: 10 } });
+    const coordinator = place.start("coordinator", "run.yaml", "--json");
+    const { address } = await coordinator.listening("coordinator");
+    const learner = ["learner", "--coordinator", address, "--run-folder", "folder", "--json"];
+    const actor = place.start("actor", "--coordinator", address, "--json");
+    const first = place.start(...learner);
+    await first.version(14);
+    first.signal("SIGKILL");
+    await first.ended;
+    const second = place.start(...learner, "--resume");
+    await second.version(30);
+    const trained = second.events.flatMap((event) => (event.event === "progress" ? [event] : []));
+    expect(trained[0]?.policyVersion).toBeLessThanOrEqual(21);
+    expect((trained[0]?.policyVersion ?? 0) % 10).toBe(1);
+    for (const { policyLagMean, policyLagMax } of trained) {
+      expect(policyLagMean).toBeGreaterThanOrEqual(0);
+      expect(policyLagMax).toBeLessThanOrEqual(1);
+    }
+    second.signal("SIGTERM");
+    expect((await second.ended).code).toBe(0);
+    expect((await actor.ended).code).toBe(0);
+    coordinator.signal("SIGTERM");
+    expect((await coordinator.ended).code).toBe(0);
+  });
 });

@@ -280,13 +280,7 @@ describe("limits of the receiving side", () => {
   it("hold back snapshots from a watcher that does not read", async () => {
     const control = new SmallCoordinator();
     const { address } = await transport.serveControl(control, ANY);
-    // Plain HTTP/2: a grpc-js client reads into its own memory until it is first asked to.
-    const session = connect(`http://${address}`);
-    const stream = session.request({
-      ...{ ":method": "POST", ":path": "/skein.v1.Coordinator/WatchWeights" },
-      ...{ "content-type": "application/grpc", te: "trailers", "skein-protocol": "1" },
-    });
-    stream.end(delimited(watchRequest.encode({ afterVersion: -1 })));
+    const { session, stream } = unreadWatch(address);
     const publisher = transport.connectControl(address);
     for (let version = 1; version <= 200; version++) {
       await publisher.publishWeights(sampleWeights(version, 25_000));
@@ -299,6 +293,27 @@ describe("limits of the receiving side", () => {
     stream.destroy();
     await new Promise<void>((resolve) => session.close(resolve));
   });
+
+  it("forget a watcher that leaves without having read", async () => {
+    const control = new SmallCoordinator();
+    await control.publishWeights(sampleWeights(1, 500_000));
+    const { address } = await transport.serveControl(control, ANY);
+    const { session } = unreadWatch(address);
+    await eventually("the watch to begin", () => control.handedOut.length === 1);
+    session.destroy();
+    await eventually("the watch to end", () => control.watchesOver === 1);
+  });
+
+  /** A watch over plain HTTP/2: a grpc-js client reads into its own memory until it is first asked to. */
+  function unreadWatch(address: string) {
+    const session = connect(`http://${address}`);
+    const stream = session.request({
+      ...{ ":method": "POST", ":path": "/skein.v1.Coordinator/WatchWeights" },
+      ...{ "content-type": "application/grpc", te: "trailers", "skein-protocol": "1" },
+    });
+    stream.end(delimited(watchRequest.encode({ afterVersion: -1 })));
+    return { session, stream };
+  }
 
   /** As gRPC delimits a message: a flag, its length, itself. */
   function delimited(message: Uint8Array): Buffer {

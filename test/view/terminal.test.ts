@@ -1,7 +1,7 @@
 import { PassThrough } from "node:stream";
 import { describe, expect, it } from "vitest";
 import { createView } from "../../cli/view/create-view.js";
-import type { View, ViewStream } from "../../cli/view/view.js";
+import type { View } from "../../cli/view/view.js";
 import { FakeClock, finished, header, notice, progress } from "./events.js";
 import { Screen } from "./screen.js";
 

@@ -143,6 +143,16 @@ export function rolloutConformance(kind: Kind): void {
       expect((await sent).message).toContain("with 1 rollouts unacknowledged");
     });
 
+    it("rejects at once what it abandons", async () => {
+      const { learner, sender } = await h.learning();
+      const sent = [1, 2, 3, 4, 5, 6].map((i) => failureOf(sender.send(sampleRollout(i))));
+      await eventually("four deliveries", () => learner.held.length === 4);
+      sender.abandon();
+      for (const error of await Promise.all(sent)) expect(error.code).toBe("UNAVAILABLE");
+      expect((await failureOf(sender.send(sampleRollout(7)))).code).toBe("UNAVAILABLE");
+      await sender.close();
+    });
+
     it("sends what is unacknowledged again, in order, when the learner restarts", async () => {
       const { learner, server, sender } = await h.learning();
       const sent = Array.from({ length: 6 }, (_, i) => sender.send(sampleRollout(i + 1)));

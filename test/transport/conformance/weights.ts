@@ -86,6 +86,20 @@ export function weightsConformance(kind: Kind): void {
       expect(versions).toEqual([...new Set(versions)].sort((a, b) => a - b));
     });
 
+    it("still gives the last snapshot of a watch that the coordinator ends", async () => {
+      const { control, client } = await h.coordinated(new SmallCoordinator());
+      control.watchWeights = async function* () {
+        yield await Promise.resolve(sampleWeights(1));
+        yield sampleWeights(2);
+      };
+      const watch = client.watchWeights(-1, new AbortController().signal)[Symbol.asyncIterator]();
+      expect((await watch.next()).value).toStrictEqual(sampleWeights(1));
+      // Answered after the end of the watch has been sent on the same connection.
+      await client.status();
+      expect((await watch.next()).value).toStrictEqual(sampleWeights(2));
+      expect((await watch.next()).done).toBe(true);
+    });
+
     it("resumes a watch above the last version seen when the coordinator restarts", async () => {
       const first = await h.coordinated(new SmallCoordinator());
       await first.control.publishWeights(sampleWeights(7));
