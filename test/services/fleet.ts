@@ -5,7 +5,8 @@
  */
 import type { Random } from "../../core/random.js";
 import { stepCount, type Rollout, type RolloutRequest } from "../../core/types.js";
-import { WorkGate, type LearnerCounts, type WorkGateOptions } from "../../services/coordinator/work-gate.js";
+import { WorkGate, type WorkGateOptions } from "../../services/coordinator/work-gate.js";
+import type { TrainingState } from "../../core/weights/checkpoint.js";
 import { Intake, type Batchful, type DropReason } from "../../services/learner/intake.js";
 import { countsOf, NOTHING_YET, smallRollout } from "./fixture.js";
 
@@ -14,6 +15,9 @@ export interface FleetOptions extends WorkGateOptions {
   /** The learner tells its counts not only after a batch: what it drops while it waits is known too. */
   readonly reportsWhileWaiting: boolean;
 }
+
+/** What a checkpoint tells a learner of its books. */
+type LearnerState = Pick<TrainingState, "policyVersion" | "disposedSteps" | "seatSequences">;
 
 interface Seat {
   readonly seat: number;
@@ -40,7 +44,8 @@ export class Fleet {
   intake: Intake;
   private seats: Seat[];
   private leases = 0;
-  private checkpoint: Pick<LearnerCounts, "disposedSteps" | "seatSequences"> = NOTHING_YET;
+  /** By version. */
+  private readonly checkpoints: LearnerState[] = [{ policyVersion: 0, ...NOTHING_YET }];
   private next: Promise<void> | null = null;
   private training: Batchful | null = null;
   private readonly batchStepsWhole: number;
@@ -52,7 +57,7 @@ export class Fleet {
     const { batchSteps, fragmentSteps, seats } = options;
     this.batchStepsWhole = Math.ceil(batchSteps / fragmentSteps) * fragmentSteps;
     this.gate = new WorkGate(options);
-    this.intake = this.newIntake(0, []);
+    this.intake = this.newIntake(this.checkpoints[0]!);
     this.seats = Array.from({ length: seats }, (_, seat) => this.newSeat(seat));
     this.gate.start(0, NOTHING_YET);
   }
@@ -87,17 +92,26 @@ export class Fleet {
     this.gate.start(this.version, countsOf(this.intake));
   }
 
-  /** The learner dies and goes on from a checkpoint of the version it published last; nothing on its way arrives. */
-  learnerRestarts(): void {
-    this.intake = this.newIntake(this.checkpoint.disposedSteps, this.checkpoint.seatSequences);
+  /**
+   * The learner dies and goes on from a checkpoint up to `back` versions old. Actors live on under new leases where
+   * versions are gone; what they send arrives at the new learner or, where it has moved, nowhere.
+   */
+  learnerRestarts(back: number): void {
+    const version = Math.max(0, this.version - this.random.integer(back + 1));
+    const moved = this.random.uniform() < 0.5;
+    for (const seat of this.seats) {
+      if (version < this.version) {
+        this.gate.void(seat.lease);
+        seat.lease = this.newLease();
+      }
+      if (moved) seat.sending = [];
+    }
+    this.version = version;
+    this.intake = this.newIntake(this.checkpoints[version]!);
     this.next = null;
     this.training = null;
-    for (const seat of this.seats) {
-      seat.sending = [];
-      seat.untold = [];
-    }
     this.gate.stop();
-    this.gate.start(this.version, countsOf(this.intake));
+    this.gate.start(version, countsOf(this.intake));
   }
 
   /** One thing that can happen happens; false = nothing can. */
@@ -150,8 +164,9 @@ export class Fleet {
     this.batches.push(this.training!);
     this.training = null;
     this.version++;
+    this.intake.advance(this.version);
     const { disposedSteps, disposedSequences: seatSequences } = this.intake;
-    this.checkpoint = { disposedSteps, seatSequences };
+    this.checkpoints[this.version] = { policyVersion: this.version, disposedSteps, seatSequences };
     this.report();
     return true;
   }
@@ -167,7 +182,7 @@ export class Fleet {
   private async look(): Promise<void> {
     if (this.training !== null) return;
     const { intake } = this;
-    this.next ??= intake.next(this.version, new AbortController().signal).then((batch) => {
+    this.next ??= intake.next(new AbortController().signal).then((batch) => {
       if (intake !== this.intake) return;
       this.training = batch;
       this.next = null;
@@ -184,11 +199,11 @@ export class Fleet {
     return training + this.intake.heldSteps + onTheWay * this.options.fragmentSteps;
   }
 
-  private newIntake(disposedSteps: number, seatSequences: readonly (readonly [number, number])[]): Intake {
+  private newIntake(from: LearnerState): Intake {
     const { batchSteps, maxPolicyLag, deterministic, seats } = this.options;
     const onDrop = (reason: DropReason, rollout: Rollout): void => void this.drops.push({ reason, rollout });
     const options = { batchSteps, maxPolicyLag, seats: deterministic ? seats : null, onDrop };
-    return new Intake(options, { disposedSteps, seatSequences });
+    return new Intake(options, from);
   }
 
   private newSeat(seat: number): Seat {

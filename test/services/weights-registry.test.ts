@@ -72,7 +72,9 @@ describe("a weights registry", () => {
   it("keeps as many versions as told and says which there are when asked for another", () => {
     const registry = new WeightsRegistry(3);
     for (let version = 0; version < 6; version++) registry.publish(sampleWeights(version));
-    expect([3, 4, 5].map((version) => registry.fetch(version))).toEqual([3, 4, 5].map((v) => sampleWeights(v)));
+    expect([3, 4, 5].map((version) => registry.fetch(version))).toEqual(
+      [3, 4, 5].map((v) => sampleWeights(v)),
+    );
     expect(() => registry.fetch(2)).toThrow(/version 2 is not kept; available: 3, 4, 5/);
     expect(() => new WeightsRegistry(3).fetch(0)).toThrow(/available: none/);
   });

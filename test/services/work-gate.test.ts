@@ -35,7 +35,14 @@ function combinations(deterministic: boolean): FleetOptions[] {
     for (const maxPolicyLag of deterministic ? [1] : [0, 1, 3]) {
       for (const seats of [1, 2, 5]) {
         const batch = deterministic ? seats * fragmentSteps : batchSteps;
-        all.push({ batchSteps: batch, fragmentSteps, maxPolicyLag, seats, deterministic, reportsWhileWaiting: false });
+        all.push({
+          batchSteps: batch,
+          fragmentSteps,
+          maxPolicyLag,
+          seats,
+          deterministic,
+          reportsWhileWaiting: false,
+        });
       }
     }
   }
@@ -169,7 +176,14 @@ describe("a work gate with an honest learner", () => {
   });
 
   it("drops nothing as stale where seats deliver in the order of their grants", async () => {
-    const options = { batchSteps: 9, fragmentSteps: 4, maxPolicyLag: 2, seats: 1, deterministic: false, reportsWhileWaiting: false };
+    const options = {
+      batchSteps: 9,
+      fragmentSteps: 4,
+      maxPolicyLag: 2,
+      seats: 1,
+      deterministic: false,
+      reportsWhileWaiting: false,
+    };
     const fleet = new Fleet(options, new Random(3));
     await fleet.runTo(60);
     expect(fleet.drops).toEqual([]);
@@ -185,7 +199,7 @@ describe("a work gate when things go wrong", () => {
       if (random.uniform() < 0.05) fleet.learnerRegistersAgain();
     },
     "the learner goes on from a checkpoint": (fleet: Fleet, random: Random) => {
-      if (random.uniform() < 0.02) fleet.learnerRestarts();
+      if (random.uniform() < 0.02) fleet.learnerRestarts(3);
     },
     "the coordinator starts anew": (fleet: Fleet, random: Random) => {
       if (random.uniform() < 0.05) fleet.coordinatorRestarts();
@@ -193,7 +207,7 @@ describe("a work gate when things go wrong", () => {
     "all of it at once": (fleet: Fleet, random: Random, seats: number) => {
       if (random.uniform() < 0.1) fleet.kill(random.integer(seats));
       if (random.uniform() < 0.02) fleet.learnerRegistersAgain();
-      if (random.uniform() < 0.01) fleet.learnerRestarts();
+      if (random.uniform() < 0.01) fleet.learnerRestarts(3);
       if (random.uniform() < 0.02) fleet.coordinatorRestarts();
     },
   };
@@ -218,7 +232,14 @@ describe("a work gate when things go wrong", () => {
   it("trains on no fragment twice", async () => {
     for (let seed = 0; seed < 20; seed++) {
       const random = new Random(seed);
-      const options = { batchSteps: 9, fragmentSteps: 4, maxPolicyLag: 1, seats: 3, deterministic: false, reportsWhileWaiting: true };
+      const options = {
+        batchSteps: 9,
+        fragmentSteps: 4,
+        maxPolicyLag: 1,
+        seats: 3,
+        deterministic: false,
+        reportsWhileWaiting: true,
+      };
       const fleet = new Fleet(options, random);
       await fleet.runTo(20, () => {
         if (random.uniform() < 0.2) fleet.kill(random.integer(3));
@@ -257,7 +278,14 @@ describe("a deterministic work gate", () => {
   it("goes on where actors die: their fragments are issued again with the same version", async () => {
     for (let seed = 0; seed < 20; seed++) {
       const random = new Random(seed);
-      const options = { batchSteps: 12, fragmentSteps: 4, maxPolicyLag: 1, seats: 3, deterministic: true, reportsWhileWaiting: false };
+      const options = {
+        batchSteps: 12,
+        fragmentSteps: 4,
+        maxPolicyLag: 1,
+        seats: 3,
+        deterministic: true,
+        reportsWhileWaiting: false,
+      };
       const fleet = new Fleet(options, random);
       await fleet.runTo(15, () => {
         if (random.uniform() < 0.2) fleet.kill(random.integer(3));
