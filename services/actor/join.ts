@@ -13,15 +13,19 @@ export async function joinRun(
   { name, index }: ActorIdentity,
   appliedVersion: () => number,
 ): Promise<Session> {
-  const request = {
-    role: "actor",
+  let place = index;
+  const request = () => ({
+    role: "actor" as const,
     name,
-    index,
+    // The place once given is asked for again: the numbers of the seats rest on it.
+    index: place,
     dataAddress: "",
     policyVersion: 0,
     disposedSteps: 0,
     receivedSteps: 0,
     seatSequences: [],
-  } as const;
-  return Session.open({ control, appliedVersion, request: () => request });
+  });
+  const session = await Session.open({ control, appliedVersion, request });
+  place = session.index;
+  return session;
 }

@@ -1,5 +1,6 @@
 /** Who is alive: leases renewed by heartbeats. An actor that registers its name again replaces its earlier self. */
 import { randomUUID } from "node:crypto";
+import { SkeinError } from "../../core/errors.js";
 import type { ActorStatus, Role } from "../../core/transport/transport.js";
 
 export interface Lease {
@@ -22,15 +23,25 @@ export class Leases {
     private readonly now: () => number,
   ) {}
 
-  /** Also returns the leases it replaces: same name, or same place in the fleet. */
+  /**
+   * Also returns the leases it replaces: those of the same name, and a learner's predecessor. Throws REFUSED where
+   * the place asked for is held by a living actor of another name: two on one place would take each other's work.
+   */
   add(
     role: Role,
     name: string,
     index: number | null,
   ): { readonly lease: Lease; readonly replaced: readonly Lease[] } {
-    const replaced = [...this.byId.values()].filter(
-      (lease) => lease.role === role && (lease.name === name || role === "learner" || lease.index === index),
-    );
+    const living = [...this.byId.values()].filter((lease) => lease.role === role);
+    const holder = living.find((lease) => role === "actor" && lease.index === index && lease.name !== name);
+    if (holder !== undefined) {
+      throw new SkeinError(
+        "REFUSED",
+        `register ${name}: place ${holder.index} in the fleet is held by ${holder.name}; ` +
+          "give every actor an --index of its own, or none",
+      );
+    }
+    const replaced = living.filter((lease) => lease.name === name || role === "learner");
     for (const lease of replaced) this.byId.delete(lease.id);
     const place = role === "learner" ? -1 : (index ?? this.freeIndex());
     const lease: Lease = {

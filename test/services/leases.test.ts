@@ -49,21 +49,27 @@ describe("leases", () => {
     expect(all.add("actor", "c", null).lease.index).toBe(2);
   });
 
-  it("replace an earlier actor of the same name or of the same place, and nobody else", () => {
+  it("replace an earlier actor of the same name, and nobody else", () => {
     const { leases: all } = leases();
     const byName = all.add("actor", "a", 0).lease;
-    const byPlace = all.add("actor", "b", 1).lease;
     const other = all.add("actor", "c", 2).lease;
     const { lease, replaced } = all.add("actor", "a", 1);
-    expect(new Set(replaced)).toEqual(new Set([byName, byPlace]));
+    expect(replaced).toEqual([byName]);
     expect(all.renew(byName.id)).toBeNull();
-    expect(all.renew(byPlace.id)).toBeNull();
     expect(all.actors().map(({ name, index }) => [name, index])).toEqual([
       ["a", 1],
       ["c", 2],
     ]);
     expect(all.renew(lease.id)).toBe(lease);
     expect(all.renew(other.id)).toBe(other);
+  });
+
+  it("refuse a place that a living actor of another name holds, and leave that one be", () => {
+    const { leases: all } = leases();
+    const holder = all.add("actor", "a", 1).lease;
+    expect(() => all.add("actor", "b", 1)).toThrow(/place 1 in the fleet is held by a/);
+    expect(all.renew(holder.id)).toBe(holder);
+    expect(all.actors()).toHaveLength(1);
   });
 
   it("know one learner at a time, which takes no actor's place", () => {

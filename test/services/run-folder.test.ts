@@ -7,7 +7,7 @@ import { parseRunConfig } from "../../core/config/load.js";
 import type { ProgressEvent } from "../../core/progress.js";
 import { RunFolder } from "../../services/learner/run-folder.js";
 
-const CONFIG = parseRunConfig({ environment: { id: "CartPole-v1" }, run: { name: "tést" } }, "test");
+const CONFIG = parseRunConfig({ environment: { id: "CartPole-v1" }, run: { name: "test" } }, "test");
 
 let path: string;
 beforeEach(async () => {
