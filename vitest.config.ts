@@ -3,8 +3,8 @@ import { defineConfig } from "vitest/config";
 export default defineConfig({
   test: {
     include: ["test/**/*.test.ts"],
-    testTimeout: 60_000,
-    hookTimeout: 60_000,
+    testTimeout: 120_000,
+    hookTimeout: 120_000,
     // End-to-end tests start whole process trees; two files at a time keeps them honest on a laptop.
     maxWorkers: 2,
     reporters: ["default"],

@@ -152,11 +152,10 @@ describe("training on a bandit", () => {
   it("evaluates a batch larger than one forward call like the pieces it is made of", async () => {
     const engine = await engineAt();
     const batch = await bandit(engine, 5000, 8);
-    const { policyVersion, ...half } = { policyVersion: 0, ...recipeOf({ epochs: 1, minibatches: 1 }) };
-    expect(policyVersion).toBe(0);
+    const recipe = recipeOf({ epochs: 1, minibatches: 1 });
     let values: Float64Array | undefined;
-    const spy: Recipe = {
-      ...half,
+    const looking: Recipe = {
+      ...recipe,
       derive: [
         {
           ...{ id: "look", when: "seal", needs: ["values"], writes: [] },
@@ -165,10 +164,10 @@ describe("training on a bandit", () => {
             return {};
           },
         },
-        ...half.derive,
+        ...recipe.derive,
       ],
     };
-    await trainBatch(engine, spy, batch, {}, 0, new Random(1));
+    await trainBatch(engine, looking, batch, {}, 0, new Random(1));
     const { observations } = batch.inputs;
     const tail = { steps: 5, observations: observations.subarray(4995), actions: null };
     const { value } = await (await engineAt()).forward(tail, ["value"]);

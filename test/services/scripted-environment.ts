@@ -1,0 +1,76 @@
+/** A vector environment that plays a script, and a recorder of what it did, step by step, that shares no code with Skein's. */
+import type { ActionArray, EnvironmentSpec, VectorEnvironment } from "../../core/env/environment.js";
+import { box, discrete, type Space } from "../../core/env/spaces.js";
+import type { Random } from "../../core/random.js";
+
+export interface ScriptedStep {
+  readonly reward: number;
+  readonly terminated: boolean;
+  readonly truncated: boolean;
+}
+
+/** Observation of instance i after n resets and t steps in all: recognisable and unique. */
+export const observationOf = (i: number, resets: number, t: number): [number, number] => [i + resets / 16, t];
+
+/** Step t of instance i is `script(i, t)`; resets as the seam says: in the same step. */
+export class ScriptedEnvironment implements VectorEnvironment {
+  readonly spec: EnvironmentSpec;
+  readonly observations: Float32Array;
+  readonly finalObservations: Float32Array;
+  readonly rewards: Float64Array;
+  readonly terminated: Uint8Array;
+  readonly truncated: Uint8Array;
+  private readonly resets: number[];
+  private t = 0;
+
+  constructor(
+    readonly count: number,
+    private readonly script: (i: number, t: number) => ScriptedStep,
+    actionSpace: Space = discrete(3),
+  ) {
+    this.spec = {
+      ...{ id: "scripted", observationSpace: box([2], -1, 1), actionSpace },
+      ...{ maxEpisodeSteps: null, rewardThreshold: null },
+    };
+    this.observations = new Float32Array(2 * count);
+    this.finalObservations = new Float32Array(2 * count);
+    this.rewards = new Float64Array(count);
+    this.terminated = new Uint8Array(count);
+    this.truncated = new Uint8Array(count);
+    this.resets = new Array<number>(count).fill(0);
+    this.reset();
+  }
+
+  reset(): void {
+    for (let i = 0; i < this.count; i++) this.observations.set(observationOf(i, 0, 0), 2 * i);
+  }
+
+  step(actions: ActionArray): void {
+    void actions;
+    const t = this.t++;
+    for (let i = 0; i < this.count; i++) {
+      const { reward, terminated, truncated } = this.script(i, t);
+      this.rewards[i] = reward;
+      this.terminated[i] = terminated ? 1 : 0;
+      this.truncated[i] = truncated ? 1 : 0;
+      const ended = terminated || truncated;
+      // What an unended instance holds here means nothing: it must not be read.
+      this.finalObservations.set(ended ? observationOf(i, this.resets[i]!, t + 1) : [NaN, NaN], 2 * i);
+      if (ended) this.resets[i]!++;
+      this.observations.set(observationOf(i, this.resets[i]!, t + 1), 2 * i);
+    }
+  }
+}
+
+/** A script drawn at random: rewards that are sums of powers of two, so that adding them is exact. */
+export function randomScript(
+  random: Random,
+  count: number,
+  steps: number,
+): (i: number, t: number) => ScriptedStep {
+  const all = Array.from({ length: count * steps }, () => {
+    const dice = random.uniform();
+    return { reward: random.integer(64) / 8 - 4, terminated: dice < 0.15, truncated: dice > 0.9 };
+  });
+  return (i, t) => all[t * count + i]!;
+}
