@@ -139,6 +139,8 @@ function rowsOf(c: RolloutColumns): (Omit<Row, "trajectory"> & { readonly trajec
   }));
 }
 
+const nameless = (row: object): object => ({ ...row, trajectory: null });
+
 describe("a fragment", () => {
   it.each([
     ["discrete actions", discrete(3)],
@@ -164,9 +166,7 @@ describe("a fragment", () => {
         build(run).forEach((columns, f) => {
           expect(columnsComplaint(columns)).toBeNull();
           const rows = rowsOf(columns);
-          expect(rows.map(({ trajectory: _t, ...row }) => row)).toEqual(
-            expected[f]!.map(({ trajectory: _t, ...row }) => row),
-          );
+          expect(rows.map(nameless)).toEqual(expected[f]!.map(nameless));
           // Numbers and names of trajectories belong together one to one.
           rows.forEach(({ trajectory }, r) => {
             const name = expected[f]![r]!.trajectory;
