@@ -17,11 +17,21 @@ export interface TrainOptions extends RunFileOptions {
   readonly json: boolean;
 }
 
-async function howToResume(runFile: string, folder: string): Promise<string> {
-  const checkpoints = await listCheckpoints(join(folder, "checkpoints"));
-  return checkpoints.length === 0
-    ? `No checkpoint was written yet; start again with: skein train ${runFile}`
-    : `Go on from ${checkpoints[checkpoints.length - 1]!} with: skein train ${runFile} --resume ${folder}`;
+/** The command line that starts this run again, for people to copy. */
+function commandOf(runFile: string, { seed, set }: RunFileOptions): string {
+  const quoted = (text: string): string =>
+    /^[\w./:=@%+,-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
+  const parts = ["skein", "train", runFile];
+  if (seed !== undefined) parts.push("--seed", String(seed));
+  for (const assignment of set) parts.push("--set", assignment);
+  return parts.map(quoted).join(" ");
+}
+
+async function howToResume(command: string, folder: string): Promise<string> {
+  const newest = (await listCheckpoints(join(folder, "checkpoints"))).pop();
+  return newest === undefined
+    ? `No checkpoint was written yet; start again with: ${command}`
+    : `Go on from ${newest} with: ${command} --resume ${folder}`;
 }
 
 export async function train(host: CommandHost, runFile: string, options: TrainOptions): Promise<number> {
@@ -62,7 +72,7 @@ export async function train(host: CommandHost, runFile: string, options: TrainOp
   } catch (error) {
     const failure = toSkeinError(error);
     const last = supervisor.progress;
-    const message = `${failure.message}. ${await howToResume(runFile, runFolder)}`;
+    const message = `${failure.message}. ${await howToResume(commandOf(runFile, options), runFolder)}`;
     view.event({ event: "notice", level: "error", code: failure.code, message });
     const finished: FinishedEvent = {
       event: "finished",

@@ -93,6 +93,7 @@ export class Learner {
     const steps = new Rate(now);
     const updates = new Rate(now);
     let reason = this.finishReason();
+    let actors = 0;
     while (reason === null) {
       const waitedFrom = now();
       const batch = await this.nextBatch(stop);
@@ -103,11 +104,11 @@ export class Learner {
       }
       const stats = await this.train(batch);
       const publishedFrom = now();
-      const actors = await unlessAborted(upstream.advance(), stop);
+      actors = (await unlessAborted(upstream.advance(), stop)) ?? actors;
       metrics.publishSeconds.observe(now() - publishedFrom);
       steps.add(this.envSteps);
       updates.add(this.updates);
-      this.announce(batch, stats, actors ?? 0, steps.perSecond, updates.perSecond);
+      this.announce(batch, stats, actors, steps.perSecond, updates.perSecond);
       reason = this.finishReason();
       if (this.policyVersion % this.options.config.learner.checkpointEvery === 0) await this.checkpoint();
       metrics.policyVersion.set(this.policyVersion);
@@ -217,6 +218,7 @@ export class Learner {
     if (stop.meanReturn !== null && this.episodes.full && this.episodes.meanReturn >= stop.meanReturn)
       return "solved";
     if (this.envSteps >= stop.envSteps) return "steps";
+    if (stop.wallSeconds !== null && this.wallSeconds >= stop.wallSeconds) return "stopped";
     return null;
   }
 

@@ -52,7 +52,7 @@ describe("kill -9", () => {
 
   it("of the learner: the command says what happened and how to resume, and resuming goes on from the checkpoint", async () => {
     await place.runFile(endless);
-    const skein = place.start("train", "run.yaml", "--json");
+    const skein = place.start("train", "run.yaml", "--json", "--seed", "4", "--set", "model={hidden: [8]}");
     await skein.version(12);
     const all = await pids(skein);
     process.kill((await skein.listening("learner")).pid, "SIGKILL");
@@ -64,11 +64,16 @@ describe("kill -9", () => {
     const said = skein.notices.find((notice) => notice.level === "error");
     expect(said).toMatchObject({ code: "PROCESS_DIED" });
     expect(said?.message).toContain("the learner was killed by SIGKILL");
-    expect(said?.message).toContain(`skein train run.yaml --resume ${folder}`);
+    expect(said?.message).toContain(
+      `skein train run.yaml --seed 4 --set 'model={hidden: [8]}' --resume ${folder}`,
+    );
     expect(stderr).toBe("");
     await allGone(all);
 
-    const resumed = place.start("train", "run.yaml", "--json", "--resume", "--set", "stop.envSteps=10000");
+    const resumed = place.start(
+      ...["train", "run.yaml", "--json", "--seed", "4", "--set", "model={hidden: [8]}"],
+      ...["--resume", "--set", "stop.envSteps=10000"],
+    );
     const first = await resumed.event((event) => event.event === "progress");
     expect(first).toMatchObject({ policyVersion: 11, envSteps: 11 * 256, updates: 11 * 4 });
     expect((await resumed.ended).code).toBe(0);

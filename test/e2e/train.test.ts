@@ -90,6 +90,16 @@ describe("skein train", () => {
     expect(finished.meanReturn100).toBeGreaterThanOrEqual(40);
   });
 
+  it("stops by the clock where the run file says so", async () => {
+    await place.runFile({ stop: { envSteps: 1_000_000_000, wallSeconds: 2 } });
+    const { code, events } = await place.run("train", "run.yaml", "--json");
+    expect(code).toBe(0);
+    const finished = finishedOf(events[events.length - 1]);
+    expect(finished.reason).toBe("stopped");
+    expect(finished.wallSeconds).toBeGreaterThanOrEqual(2);
+    expect(finished.policyVersion).toBeGreaterThan(0);
+  });
+
   it("prints plain lines where there is no terminal", async () => {
     await place.runFile({ stop: { envSteps: 2000 } });
     const { code, stdout } = await place.run("train", "run.yaml");

@@ -1,0 +1,154 @@
+import { describe, expect, it } from "vitest";
+import { box, discrete, multiDiscrete } from "../../core/env/spaces.js";
+import { createPolicySampler } from "../../core/model/policy-sampler.js";
+import { Random } from "../../core/random.js";
+
+/** softmax, the naive way. */
+function softmax(logits: readonly number[]): number[] {
+  const weights = logits.map(Math.exp);
+  const total = weights.reduce((a, b) => a + b, 0);
+  return weights.map((weight) => weight / total);
+}
+
+describe("a categorical policy sampler", () => {
+  it("draws each action as often as its softmax says, for each instance by itself (χ²)", () => {
+    const logits = [
+      [0, 1, -1, 2],
+      [3, 3, 3, 3],
+      [-2, 0.5, 0.5, -4],
+    ];
+    const sampler = createPolicySampler(discrete(4), 3);
+    const policy = Float32Array.from(logits.flat());
+    const random = new Random(21);
+    const n = 20_000;
+    const counts = logits.map(() => [0, 0, 0, 0]);
+    for (let k = 0; k < n; k++) {
+      sampler.sample(policy, random);
+      sampler.actions.forEach((action, i) => counts[i]![action]!++);
+    }
+    logits.forEach((row, i) => {
+      const expected = softmax(row).map((p) => p * n);
+      const chi = expected.reduce((sum, e, a) => sum + (counts[i]![a]! - e) ** 2 / e, 0);
+      // 3 degrees of freedom: 99.9 % lie below 16.27.
+      expect(chi, `instance ${i}: ${counts[i]!.join()}`).toBeLessThan(16.27);
+    });
+  });
+
+  it("says the log-probability of what it drew, nats", () => {
+    const random = new Random(22);
+    const count = 5;
+    const sampler = createPolicySampler(discrete(3), count);
+    for (let draw = 0; draw < 50; draw++) {
+      const policy = Float32Array.from({ length: 3 * count }, () => 3 * random.normal());
+      sampler.sample(policy, random);
+      for (let i = 0; i < count; i++) {
+        const p = softmax(Array.from(policy.subarray(3 * i, 3 * i + 3)))[sampler.actions[i]!]!;
+        expect(sampler.logprobs[i]).toBeCloseTo(Math.log(p), 5);
+      }
+    }
+  });
+
+  it("never draws a forbidden action and is certain of the only one", () => {
+    const sampler = createPolicySampler(discrete(3), 1);
+    const random = new Random(23);
+    for (let k = 0; k < 500; k++) {
+      sampler.sample(Float32Array.of(0, -Infinity, 0), random);
+      expect(sampler.actions[0]).not.toBe(1);
+      expect(sampler.logprobs[0]).toBeCloseTo(Math.log(0.5), 6);
+      sampler.sample(Float32Array.of(-Infinity, 5, -Infinity), random);
+      expect(sampler.actions[0]).toBe(1);
+      expect(sampler.logprobs[0]).toBe(0);
+    }
+  });
+
+  it("refuses logits that are no numbers instead of acting on them", () => {
+    const sampler = createPolicySampler(discrete(2), 1);
+    expect(() => sampler.sample(Float32Array.of(NaN, 0), new Random(1))).toThrow(/expected finite logits/);
+  });
+
+  it("takes the most probable action when greedy, the lowest of equals", () => {
+    const sampler = createPolicySampler(discrete(3), 3);
+    sampler.greedy(Float32Array.of(0, 2, 1, -5, -5, -5, -3, -2, -1));
+    expect(Array.from(sampler.actions)).toEqual([1, 0, 2]);
+    expect(sampler.actions).toBeInstanceOf(Int32Array);
+  });
+
+  it("draws the same actions from the same stream", () => {
+    const run = (): number[] => {
+      const sampler = createPolicySampler(discrete(5), 4);
+      const random = new Random(24);
+      return Array.from({ length: 20 }, () => {
+        sampler.sample(new Float32Array(20), random);
+        return Array.from(sampler.actions);
+      }).flat();
+    };
+    expect(run()).toEqual(run());
+    expect(new Set(run()).size).toBe(5);
+  });
+});
+
+describe("a Gaussian policy sampler", () => {
+  /** Instance by instance: means ‖ log standard deviations. */
+  const policy = Float32Array.of(1, -2, Math.log(0.5), Math.log(2), 0, 10, 0, Math.log(0.1));
+
+  it("draws with the mean and deviation of each dimension of each instance, dimensions unrelated", () => {
+    const sampler = createPolicySampler(box([2], -1, 1), 2);
+    const random = new Random(25);
+    const n = 20_000;
+    const draws = Array.from({ length: n }, () => {
+      sampler.sample(policy, random);
+      return Array.from(sampler.actions);
+    });
+    const wanted = [
+      [1, 0.5],
+      [-2, 2],
+      [0, 1],
+      [10, 0.1],
+    ] as const;
+    const standard = wanted.map(([mean, std], k) => draws.map((draw) => (draw[k]! - mean) / std));
+    const average = (xs: readonly number[]): number => xs.reduce((a, b) => a + b, 0) / n;
+    for (const z of standard) {
+      // sd of the mean 1/√n, of the second moment √(2/n)
+      expect(Math.abs(average(z))).toBeLessThan(5 / Math.sqrt(n));
+      expect(Math.abs(average(z.map((x) => x * x)) - 1)).toBeLessThan(5 * Math.sqrt(2 / n));
+    }
+    for (const [a, b] of [
+      [0, 1],
+      [0, 2],
+      [1, 3],
+    ] as const) {
+      expect(Math.abs(average(standard[a]!.map((x, t) => x * standard[b]![t]!)))).toBeLessThan(
+        5 / Math.sqrt(n),
+      );
+    }
+  });
+
+  it("says the log-density of the action as it is stored, nats", () => {
+    const sampler = createPolicySampler(box([2], -1, 1), 2);
+    const random = new Random(26);
+    for (let draw = 0; draw < 100; draw++) {
+      sampler.sample(policy, random);
+      for (let i = 0; i < 2; i++) {
+        let expected = 0;
+        for (let k = 0; k < 2; k++) {
+          const mean = policy[4 * i + k]!;
+          const std = Math.exp(policy[4 * i + 2 + k]!);
+          const z = (sampler.actions[2 * i + k]! - mean) / std;
+          expected += Math.log(Math.exp((-z * z) / 2) / (std * Math.sqrt(2 * Math.PI)));
+        }
+        expect(sampler.logprobs[i]).toBeCloseTo(expected, 4);
+      }
+    }
+  });
+
+  it("takes the means when greedy", () => {
+    const sampler = createPolicySampler(box([2], -1, 1), 2);
+    sampler.greedy(policy);
+    expect(Array.from(sampler.actions)).toEqual([1, -2, 0, 10]);
+    expect(sampler.actions).toBeInstanceOf(Float32Array);
+  });
+});
+
+it("a policy over several integers at once is refused by name", () => {
+  expect(() => createPolicySampler(multiDiscrete([2, 3]), 1)).toThrow(/Discrete or Box, got MultiDiscrete/);
+});

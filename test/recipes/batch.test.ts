@@ -1,0 +1,166 @@
+import { describe, expect, it } from "vitest";
+import { Random } from "../../core/random.js";
+import { assembleBatch, selectSteps, stepColumn, withColumns } from "../../core/recipes/batch.js";
+import type { Rollout } from "../../core/types.js";
+import { randomBatch, randomRollout } from "./fixture.js";
+
+describe("an assembled batch", () => {
+  it.each([
+    ["discrete actions", 0],
+    ["box actions", 2],
+  ])("holds every row of every rollout, in order, as a loop over them finds it (%s)", (_name, boxActions) => {
+    const random = new Random(1);
+    for (let draw = 0; draw < 20; draw++) {
+      const rollouts = Array.from({ length: 1 + random.integer(4) }, (_, seat) =>
+        randomRollout(random, { seat, rows: 1 + random.integer(5), boxActions }),
+      );
+      const batch = assembleBatch(rollouts);
+      let [row, step] = [0, 0];
+      for (const { seat, columns: c } of rollouts) {
+        for (let i = 0; i + 1 < c.offsets.length; i++, row++) {
+          expect(batch.offsets[row]).toBe(step);
+          expect(batch.terminated[row]).toBe(c.terminated[i]);
+          expect(batch.row["truncated"]![row]).toBe(c.truncated[i]);
+          expect(batch.row["trajectory"]![row]).toBe(seat * 2 ** 32 + c.trajectoryIds[i]!);
+          const o = c.observationWidth;
+          expect(batch.finalObservations.subarray(row * o, (row + 1) * o)).toEqual(
+            c.finalObservations.subarray(i * o, (i + 1) * o),
+          );
+          for (let t = c.offsets[i]!; t < c.offsets[i + 1]!; t++, step++) {
+            expect(batch.mask[step]).toBe(c.mask[t]);
+            expect(batch.step["rewards"]![step]).toBe(c.rewards[t]);
+            expect(batch.step["behaviorLogprobs"]![step]).toBe(c.behaviorLogprobs[t]);
+            expect(batch.inputs.observations.subarray(step * o, (step + 1) * o)).toEqual(
+              c.observations.subarray(t * o, (t + 1) * o),
+            );
+            const a = c.actionWidth;
+            expect(batch.inputs.actions!.subarray(step * a, (step + 1) * a)).toEqual(
+              c.actions.subarray(t * a, (t + 1) * a),
+            );
+          }
+        }
+      }
+      expect(batch.offsets.at(-1)).toBe(step);
+      expect([batch.inputs.steps, batch.offsets.length - 1]).toEqual([step, row]);
+    }
+  });
+
+  it("keeps trajectories of different seats apart, and those of one seat together", () => {
+    const random = new Random(2);
+    const seats = [0, 3, 3];
+    const rollouts = seats.map((seat) => randomRollout(random, { seat, rows: 2 }));
+    const { trajectory } = assembleBatch(rollouts).row;
+    expect(new Set(trajectory).size).toBe(4);
+    expect(trajectory!.slice(2, 4)).toEqual(trajectory!.slice(4, 6));
+  });
+
+  it("does not depend on whether rows came in one rollout or in several", () => {
+    const random = new Random(3);
+    const whole = randomRollout(random, { rows: 6 });
+    const part = (from: number, to: number): Rollout => {
+      const c = whole.columns;
+      const [a, b] = [c.offsets[from]!, c.offsets[to]!];
+      const steps = <T extends { slice(a: number, b: number): T }>(array: T, width = 1): T =>
+        array.slice(a * width, b * width);
+      return {
+        ...whole,
+        columns: {
+          ...c,
+          offsets: c.offsets.slice(from, to + 1).map((offset) => offset - a),
+          observations: steps(c.observations, c.observationWidth),
+          actions: (c.actions as Int32Array).slice(a, b),
+          behaviorLogprobs: steps(c.behaviorLogprobs),
+          rewards: steps(c.rewards),
+          mask: steps(c.mask),
+          finalObservations: c.finalObservations.slice(from * c.observationWidth, to * c.observationWidth),
+          terminated: c.terminated.slice(from, to),
+          truncated: c.truncated.slice(from, to),
+          trajectoryIds: c.trajectoryIds.slice(from, to),
+        },
+      };
+    };
+    expect(assembleBatch([part(0, 1), part(1, 4), part(4, 6)])).toEqual(assembleBatch([whole]));
+  });
+
+  it("is refused for nothing, and for rollouts of different environments", () => {
+    const random = new Random(4);
+    expect(() => assembleBatch([])).toThrow(/expected at least one rollout, got none/);
+    const first = randomRollout(random);
+    for (const shape of [{ observationWidth: 4 }, { boxActions: 2 }]) {
+      const act = (): unknown => assembleBatch([first, randomRollout(random, shape)]);
+      expect(act).toThrow(expect.objectContaining({ code: "SHAPE" }) as Error);
+    }
+    expect(() => assembleBatch([first, randomRollout(random, { observationWidth: 4 })])).toThrow(
+      "expected observations and actions 3 and 1 wide, got 4 and 1",
+    );
+  });
+});
+
+describe("selected steps", () => {
+  it.each([
+    ["discrete actions", 0],
+    ["box actions", 2],
+  ])("are those named, in that order, one row each (%s)", (_name, boxActions) => {
+    const random = new Random(5);
+    for (let draw = 0; draw < 20; draw++) {
+      const batch = randomBatch(random, { boxActions });
+      const n = batch.inputs.steps;
+      const indices = Uint32Array.from({ length: 1 + random.integer(2 * n) }, () => random.integer(n));
+      const picked = selectSteps(batch, indices);
+      expect(picked.inputs.steps).toBe(indices.length);
+      expect(Array.from(picked.offsets)).toEqual(Array.from({ length: indices.length + 1 }, (_, k) => k));
+      expect(Object.keys(picked.step).sort()).toEqual(Object.keys(batch.step).sort());
+      const widths = { observations: 3, actions: Math.max(1, boxActions) };
+      indices.forEach((from, k) => {
+        expect(picked.mask[k]).toBe(batch.mask[from]);
+        for (const [name, column] of Object.entries(batch.step))
+          expect(picked.step[name]![k]).toBe(column[from]);
+        for (const name of ["observations", "actions"] as const) {
+          for (let j = 0; j < widths[name]; j++) {
+            expect(picked.inputs[name]![k * widths[name] + j]).toBe(
+              batch.inputs[name]![from * widths[name] + j],
+            );
+          }
+        }
+      });
+      expect(picked.inputs.actions!.constructor).toBe(batch.inputs.actions!.constructor);
+    }
+  });
+
+  it("share no memory with the batch they came from", () => {
+    const batch = randomBatch(new Random(6));
+    const before = structuredClone(batch);
+    const all = selectSteps(
+      batch,
+      Uint32Array.from({ length: batch.inputs.steps }, (_, k) => k),
+    );
+    for (const array of [all.mask, all.inputs.observations, ...Object.values(all.step)]) array.fill(9);
+    expect(batch).toEqual(before);
+  });
+
+  it("have no actions where the batch has none", () => {
+    const batch = randomBatch(new Random(7));
+    const observed = { ...batch, inputs: { ...batch.inputs, actions: null } };
+    expect(selectSteps(observed, Uint32Array.of(1, 0)).inputs.actions).toBeNull();
+  });
+});
+
+describe("columns", () => {
+  it("are added beside or instead of those there, and the batch they are added to stays", () => {
+    const batch = randomBatch(new Random(8));
+    const rewards = new Float64Array(batch.inputs.steps);
+    const added = withColumns(batch, { step: { rewards, extra: rewards } });
+    expect(added.step["rewards"]).toBe(rewards);
+    expect(added.step["values"]).toBe(batch.step["values"]);
+    expect(added.row).toEqual(batch.row);
+    expect(batch.step["extra"]).toBeUndefined();
+    expect(batch.step["rewards"]).not.toBe(rewards);
+  });
+
+  it("that are missing are asked for by name", () => {
+    const batch = randomBatch(new Random(9));
+    expect(() => stepColumn(batch, "advantages")).toThrow(
+      'recipe: needs the step column "advantages"; present: rewards, behaviorLogprobs, values',
+    );
+  });
+});

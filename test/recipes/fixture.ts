@@ -1,0 +1,74 @@
+/** Random rollouts and batches for the tests of recipes, masks and every kind of row end included. */
+import type { Random } from "../../core/random.js";
+import { assembleBatch, withColumns, type Batch } from "../../core/recipes/batch.js";
+import { StopReason, type Rollout } from "../../core/types.js";
+
+export interface RolloutShape {
+  readonly seat?: number;
+  readonly rows?: number;
+  readonly observationWidth?: number;
+  /** 0 = discrete */
+  readonly boxActions?: number;
+  /** Share of masked steps. */
+  readonly masked?: number;
+}
+
+/** Rows of 1 to 6 steps; each column drawn at random. */
+export function randomRollout(
+  random: Random,
+  { seat = 0, rows = 5, observationWidth = 3, boxActions = 0, masked = 0.2 }: RolloutShape = {},
+): Rollout {
+  const offsets = new Uint32Array(rows + 1);
+  for (let i = 0; i < rows; i++) offsets[i + 1] = offsets[i]! + 1 + random.integer(6);
+  const steps = offsets[rows]!;
+  const floats = (length: number): Float32Array => Float32Array.from({ length }, () => random.normal());
+  const ends = Uint8Array.from({ length: rows }, () => random.integer(3));
+  return {
+    ...{ runId: "run", rolloutId: `run/${seat}/1`, actorId: "actor", seat, sequence: 1, collectSeconds: 0 },
+    columns: {
+      ...{ observationWidth, actionWidth: Math.max(1, boxActions), offsets },
+      observations: floats(steps * observationWidth),
+      actions:
+        boxActions > 0
+          ? floats(steps * boxActions)
+          : Int32Array.from({ length: steps }, () => random.integer(9)),
+      behaviorLogprobs: floats(steps).map((x) => -Math.abs(x)),
+      rewards: floats(steps),
+      mask: Uint8Array.from({ length: steps }, () => (random.uniform() < masked ? 0 : 1)),
+      versionRunLengths: Uint32Array.of(steps),
+      versionRunValues: Uint32Array.of(0),
+      finalObservations: floats(rows * observationWidth),
+      terminated: ends.map((end) => (end === StopReason.terminated ? 1 : 0)),
+      truncated: ends.map((end) => (end === StopReason.truncated ? 1 : 0)),
+      stopReasons: ends,
+      trajectoryIds: Uint32Array.from({ length: rows }, (_, i) => i + 1),
+      seeds: new Uint32Array(rows),
+      stepExtras: {},
+      rowCounters: {},
+    },
+  };
+}
+
+/** A batch of a few rollouts with the columns that a critic would add. */
+export function randomBatch(random: Random, shape: RolloutShape = {}): Batch {
+  const rollouts = [0, 1, 2].map((seat) => randomRollout(random, { ...shape, seat }));
+  return withValues(assembleBatch(rollouts), random);
+}
+
+export function withValues(batch: Batch, random: Random): Batch {
+  const normals = (length: number): Float64Array => Float64Array.from({ length }, () => random.normal());
+  const rows = batch.offsets.length - 1;
+  return withColumns(batch, {
+    step: { values: normals(batch.inputs.steps) },
+    row: { bootstrapValues: normals(rows) },
+  });
+}
+
+export function worst(a: ArrayLike<number>, b: ArrayLike<number>): number {
+  let worstDifference = a.length === b.length ? 0 : Infinity;
+  for (let k = 0; k < a.length; k++) {
+    const difference = Math.abs(a[k]! - b[k]!);
+    worstDifference = Math.max(worstDifference, Number.isNaN(difference) ? Infinity : difference);
+  }
+  return worstDifference;
+}
