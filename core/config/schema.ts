@@ -182,6 +182,7 @@ export const runConfigSchema = z.strictObject({
       wallSeconds: z
         .number()
         .min(1)
+        .max(2_000_000)
         .nullable()
         .default(null)
         .describe("Wall time at which the run stops, seconds; null = no limit"),

@@ -126,7 +126,7 @@ export class Learner {
     const { config, intake, now } = this.options;
     if (config.stop.wallSeconds === null) return intake.next(stop);
     const left = Math.max(0, config.stop.wallSeconds - (now() - this.startedAt));
-    return intake.next(AbortSignal.any([stop, AbortSignal.timeout(left * 1000)]));
+    return intake.next(AbortSignal.any([stop, AbortSignal.timeout(Math.ceil(left * 1000))]));
   }
 
   private async train(batchful: Batchful): Promise<Readonly<Record<string, number>>> {
