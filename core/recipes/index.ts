@@ -1,6 +1,7 @@
 /** The methods a run file can name. */
 import { parseStrict, suggestion } from "../config/validate.js";
 import { SkeinError } from "../errors.js";
+import { checkRecipe } from "./check.js";
 import { ppo } from "./ppo.js";
 import type { Recipe, RecipeDefinition } from "./recipe.js";
 
@@ -23,5 +24,7 @@ export function resolveRecipe(choice: {
 }): Recipe {
   const definition = findRecipe(choice.id);
   const params = parseStrict(definition.params, choice.params, `recipe ${choice.id}`, ["recipe", "params"]);
-  return definition.build(params);
+  const recipe = definition.build(params);
+  checkRecipe(recipe);
+  return recipe;
 }
