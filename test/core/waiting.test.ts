@@ -26,11 +26,13 @@ describe("waiting unless aborted", () => {
     const listen = (reason: unknown): void => void unheard.push(reason);
     process.on("unhandledRejection", listen);
     const stop = new AbortController();
-    let fail: (error: Error) => void = () => undefined;
-    const waiting = unlessAborted(new Promise((_, reject) => (fail = reject)), stop.signal);
+    const failures: ((error: Error) => void)[] = [];
+    const failing = (): Promise<never> => new Promise((_, reject) => failures.push(reject));
+    const waiting = unlessAborted(failing(), stop.signal);
     stop.abort();
     expect(await waiting).toBeNull();
-    fail(new Error("late"));
+    expect(await unlessAborted(failing(), stop.signal)).toBeNull();
+    for (const fail of failures) fail(new Error("late"));
     await new Promise(setImmediate);
     process.off("unhandledRejection", listen);
     expect(unheard).toEqual([]);

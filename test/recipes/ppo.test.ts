@@ -264,6 +264,17 @@ describe("PPO's loss", () => {
     expect(sum / whole.chosen).toBeCloseTo(whole.loss, 12);
   });
 
+  it("adds up the cotangents of terms on the same column", () => {
+    const recipe = recipeOf();
+    const { batch, live } = minibatchOf(recipe, DEFAULTS, new Random(13));
+    const once = evaluateTerms(recipe, batch, live);
+    const twice = evaluateTerms({ ...recipe, terms: [...recipe.terms, ...recipe.terms] }, batch, live);
+    expect(twice.loss).toBeCloseTo(2 * once.loss, 12);
+    for (const column of liveColumns(recipe)) {
+      expect(twice.cotangents[column]).toEqual(once.cotangents[column]!.map((x) => 2 * x));
+    }
+  });
+
   it("is zero, with zero cotangents, for a minibatch in which the policy chose nothing", () => {
     const recipe = recipeOf();
     const { batch, live } = minibatchOf(recipe, DEFAULTS, new Random(9), 1);

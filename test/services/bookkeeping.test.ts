@@ -82,6 +82,14 @@ describe("a rate", () => {
     // Slow at first, then 100 a second: the first seconds no longer count.
     const fast = Array.from({ length: 8 }, (_, k) => [100 + k, 1000 + 100 * k] as const);
     expect(rateAt([[0, 0], [50, 1], ...fast])).toBe(100);
+    // The oldest sample goes only once the next one spans five seconds by itself.
+    expect(
+      rateAt([
+        [0, 0],
+        [4, 10],
+        [6, 90],
+      ]),
+    ).toBe(15);
     expect(
       rateAt([
         [0, 0],

@@ -131,6 +131,8 @@ describe("a work gate", () => {
     const gate = started();
     for (let k = 0; k < 4; k++) gate.grant(k, "a");
     expect(gate.grant(4, "a")).toBeNull();
+    // What an earlier learner had received counts no more: this one may have gone back.
+    gate.reconcile(9, counts(200, 196, [0, 9], [1, 1]));
     gate.start(7, counts(100, 96, [0, 5], [1, 3]));
     expect(gate.pendingSteps).toBe(4);
     const again = [0, 1, 2].map((seat) => gate.grant(seat, "b"));
