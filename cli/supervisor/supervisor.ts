@@ -15,6 +15,8 @@ const START_SECONDS = 60;
 const LEAVE_SECONDS = 30;
 const COORDINATOR_RESTARTS = 20;
 const RESTART_DELAY_MS = 200;
+/** A learner's way from reporting the end of the run to being gone. */
+const FINISH_DELAY_MS = 5000;
 
 /** Errors that a new process would only repeat. */
 const FATAL_CODES: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
@@ -154,19 +156,19 @@ export class Supervisor {
       this.options.onEvent,
     );
     void child.ended.then((end) => {
-      // An actor leaves by itself, with code 0, when the run is finished.
-      if (this.stopping || end.code === 0) return;
+      if (this.stopping) return;
       if (this.isFatal(child) || restarts >= this.options.config.actors.maxRestarts) {
         this.fail(this.errorOf(child, end));
         return;
       }
-      this.notice(
-        "warn",
-        `${name} ${describeEnd(end)}${child.failure === null ? "" : ` (${child.failure.message})`}; replacing it`,
-      );
+      // Code 0 is an actor that was asked to leave, or the end of the run, which the learner is about to tell.
+      const delay = end.code === 0 ? FINISH_DELAY_MS : RESTART_DELAY_MS;
       setTimeout(() => {
-        if (!this.stopping) this.startActor(index, restarts + 1);
-      }, RESTART_DELAY_MS);
+        if (this.stopping) return;
+        const why = child.failure === null ? "" : ` (${child.failure.message})`;
+        this.notice("warn", `${name} ${describeEnd(end)}${why}; replacing it`);
+        this.startActor(index, restarts + 1);
+      }, delay);
     });
   }
 

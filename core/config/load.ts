@@ -33,7 +33,7 @@ export function applyOverride(tree: Tree, assignment: string): Tree {
   const root = structuredClone(tree);
   let node = root;
   for (const part of path.slice(0, -1)) {
-    const next = node[part];
+    const next = Object.hasOwn(node, part) ? node[part] : undefined;
     if (isTree(next)) {
       node = next;
     } else {

@@ -55,8 +55,9 @@ export class Session {
     return this.reply.index;
   }
 
-  /** Registers again; callers at the same time share one registration. */
-  async renew(): Promise<void> {
+  /** Registers again in place of `lostLeaseId`, unless that has been done; callers at the same time share it. */
+  async renew(lostLeaseId: string): Promise<void> {
+    if (lostLeaseId !== this.leaseId) return;
     this.renewing ??= this.register().finally(() => (this.renewing = null));
     return this.renewing;
   }
@@ -78,14 +79,15 @@ export class Session {
     const { signal } = this.closing;
     try {
       while (!signal.aborted) {
-        const answer = await control.heartbeat({ leaseId: this.leaseId, appliedVersion: appliedVersion() });
+        const { leaseId } = this;
+        const answer = await control.heartbeat({ leaseId, appliedVersion: appliedVersion() });
         if (signal.aborted) return;
         if (answer.known) {
           this.phase = answer.phase;
           this.onLearnerAddress(answer.learnerAddress);
           if (answer.phase === "finished") this.finish();
         } else {
-          await this.renew();
+          await this.renew(leaseId);
         }
         await sleep(this.reply.heartbeatSeconds * 1000, undefined, { signal }).catch(() => undefined);
       }

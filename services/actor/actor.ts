@@ -86,12 +86,13 @@ export class Actor {
     let completedRequestId = 0;
     let sending: Promise<number> = Promise.resolve(0);
     while (!signal.aborted) {
-      const asked = control.acquire({ leaseId: session.leaseId, seat: seat.seat, completedRequestId });
+      const { leaseId } = session;
+      const asked = control.acquire({ leaseId, seat: seat.seat, completedRequestId });
       const reply = await unlessAborted(asked, signal);
       if (reply === null) break;
       if (!reply.known) {
         log.warn({ seat: seat.seat }, "the coordinator does not know this lease; registering again");
-        await session.renew();
+        await session.renew(leaseId);
         continue;
       }
       completedRequestId = 0;

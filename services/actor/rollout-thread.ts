@@ -33,11 +33,10 @@ class RolloutThread {
     this.seeds = new Uint32Array(count);
   }
 
-  swap(weights: WeightsSnapshot): boolean {
-    if (weights.version === this.version) return false;
+  /** Loads them whatever their version: a learner that went back to a checkpoint gives versions out anew. */
+  swap(weights: WeightsSnapshot): void {
     this.engine.load(weights);
     this.version = weights.version;
-    return true;
   }
 
   async collect(request: RolloutRequest): Promise<{ columns: RolloutColumns; times: FragmentTimes }> {
@@ -97,7 +96,8 @@ class RolloutThread {
       // "stop" is only ever sent to an idle thread, "collect" only after the fragment before it.
       if (received.message.kind === "weights") newest = received.message.weights;
     }
-    return newest !== null && this.swap(newest);
+    if (newest !== null) this.swap(newest);
+    return newest !== null;
   }
 }
 

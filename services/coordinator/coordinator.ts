@@ -122,7 +122,8 @@ export class Coordinator implements Control {
     const known = this.leases.renew(request.leaseId) !== null && request.leaseId === this.learnerLease;
     if (known) {
       this.progress = request;
-      this.phase = request.phase;
+      // A late report of a learner that is done does not set its run going again; registering does.
+      if (this.phase !== "finished") this.phase = request.phase;
       if (this.phase !== "running") this.gate.stop();
       this.gate.reconcile(request.policyVersion, request);
       this.changed();

@@ -89,6 +89,19 @@ export class Learner {
 
   /** Trains until the run is solved, out of steps, or `stop` aborts; leaves a checkpoint behind either way. */
   async run(upstream: Upstream, stop: AbortSignal): Promise<FinishReason> {
+    try {
+      return await this.loop(upstream, stop);
+    } finally {
+      if (this.checkpointedVersion !== this.policyVersion) await this.checkpoint();
+      this.options.emit({
+        event: "notice",
+        level: "info",
+        message: `checkpoint of version ${this.policyVersion}: sha256 ${checkpointHash(this.snapshot())}`,
+      });
+    }
+  }
+
+  private async loop(upstream: Upstream, stop: AbortSignal): Promise<FinishReason> {
     const { metrics, now } = this.options;
     const steps = new Rate(now);
     const updates = new Rate(now);
@@ -113,12 +126,6 @@ export class Learner {
       if (this.policyVersion % this.options.config.learner.checkpointEvery === 0) await this.checkpoint();
       metrics.policyVersion.set(this.policyVersion);
     }
-    if (this.checkpointedVersion !== this.policyVersion) await this.checkpoint();
-    this.options.emit({
-      event: "notice",
-      level: "info",
-      message: `checkpoint of version ${this.policyVersion}: sha256 ${checkpointHash(this.snapshot())}`,
-    });
     return reason;
   }
 

@@ -26,7 +26,11 @@ export async function runLearner(
     const dataAddress = settings.advertise ?? data.address;
     const progress = () => learner.progress;
     const membership = keep(await Membership.open({ control, dataAddress, engine, intake, progress }));
-    const reason = await Promise.race([learner.run(membership, host.signal), membership.failed]);
+    // A learner that has lost its coordinator for good still writes its checkpoint before it says so.
+    const lost = new AbortController();
+    membership.failed.catch(() => lost.abort());
+    const reason = await learner.run(membership, AbortSignal.any([host.signal, lost.signal]));
+    if (lost.signal.aborted) await membership.failed;
     await membership.finish();
     const { envSteps, updates, meanReturn100, policyVersion } = learner.progress;
     const wallSeconds = learner.wallSeconds;

@@ -7,6 +7,11 @@ import type { LearnerProgress } from "./learner.js";
 import type { Intake } from "./intake.js";
 
 const FINISH_SECONDS = 3;
+/**
+ * The gate rests on the learner's counts. A learner that waits for a batch drops repeats and stale rollouts
+ * meanwhile, and must say so: else the gate goes on counting them and grants nothing.
+ */
+const REPORT_MS = 1000;
 
 export interface MembershipOptions {
   readonly control: Control;
@@ -18,10 +23,14 @@ export interface MembershipOptions {
 }
 
 export class Membership {
+  private readonly reporting: NodeJS.Timeout;
+
   private constructor(
     private readonly options: MembershipOptions,
     private readonly session: Session,
-  ) {}
+  ) {
+    this.reporting = setInterval(() => void this.report("running").catch(() => undefined), REPORT_MS);
+  }
 
   /** Registers and publishes the weights at hand. */
   static async open(options: MembershipOptions): Promise<Membership> {
@@ -58,19 +67,23 @@ export class Membership {
 
   /** Tells every actor to leave, unless the coordinator is gone itself. */
   async finish(): Promise<void> {
+    clearInterval(this.reporting);
     await settledWithin(this.report("finished"), FINISH_SECONDS);
   }
 
   async close(): Promise<void> {
+    clearInterval(this.reporting);
     await this.session.close();
   }
 
   private async report(phase: Phase): Promise<number> {
     const { control, intake, progress } = this.options;
-    const request = { leaseId: this.session.leaseId, phase, ...progress(), ...countsOf(intake) };
-    const reply = await control.report(request);
-    if (!reply.known) await this.session.renew();
-    return reply.actors;
+    const { leaseId } = this.session;
+    const reply = await control.report({ leaseId, phase, ...progress(), ...countsOf(intake) });
+    if (reply.known) return reply.actors;
+    await this.session.renew(leaseId);
+    // Registering says that the run goes on; its end has to be said again.
+    return phase === "finished" ? this.report(phase) : reply.actors;
   }
 }
 

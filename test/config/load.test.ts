@@ -229,3 +229,10 @@ describe("reading a run file", () => {
     );
   });
 });
+
+describe("an override of a key that every object inherits", () => {
+  it("changes that run file alone", () => {
+    applyOverride({}, "__proto__.polluted=1");
+    expect(Object.hasOwn(Object.prototype, "polluted")).toBe(false);
+  });
+});

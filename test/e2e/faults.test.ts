@@ -96,6 +96,18 @@ describe("kill -9", () => {
   });
 });
 
+describe("an actor asked to leave", () => {
+  it("leaves in order and is replaced while the run lasts", async () => {
+    await place.runFile({ ...endless, actors: { processes: 1, environments: 4, fragmentSteps: 32 } });
+    const skein = place.start("train", "run.yaml", "--json");
+    await skein.version(3);
+    process.kill((await skein.listening("actor")).pid, "SIGTERM");
+    await skein.listening("actor", 1);
+    const said = skein.notices.map((notice) => notice.message).join("\n");
+    expect(said).toMatch(/actor-0 ended with exit code 0; replacing it/);
+  });
+});
+
 describe("Ctrl-C", () => {
   it("once: drains, writes a checkpoint of the last version and leaves no process behind", async () => {
     await place.runFile(endless);
