@@ -1,4 +1,5 @@
 /** docs/config.md, written from the schemas of the run file, the recipes and the built-in environments. */
+import { markdownTable } from "../../core/markdown.js";
 import { z } from "zod";
 import { runConfigSchema } from "../../core/config/schema.js";
 import { describeSpace } from "../../core/env/spaces.js";
@@ -124,17 +125,6 @@ function environmentSections(): Section[] {
 /** Every setting of the run file and of the recipes; without those of environments. */
 export function configFields(): readonly ConfigField[] {
   return [...runFileSections(), ...recipeSections()].flatMap(({ fields }) => fields);
-}
-
-/** A Markdown table with its columns padded, as prettier leaves it. */
-function markdownTable(rows: readonly (readonly string[])[]): string[] {
-  const header = rows[0] ?? [];
-  const widths = header.map((_, column) =>
-    Math.max(3, ...rows.map((row) => [...(row[column] ?? "")].length)),
-  );
-  const line = (cells: readonly string[]): string =>
-    `| ${cells.map((cell, i) => cell + " ".repeat((widths[i] ?? 0) - [...cell].length)).join(" | ")} |`;
-  return [line(header), line(widths.map((width) => "-".repeat(width))), ...rows.slice(1).map(line)];
 }
 
 function sectionText(level: string, { title, intro, fields }: Section): string[] {

@@ -1,4 +1,5 @@
 /** docs/metrics.md, written from the metric tables. */
+import { markdownTable } from "../markdown.js";
 import {
   actorMetricTable,
   buildInfoDescriptor,
@@ -7,17 +8,6 @@ import {
   type MetricDescriptor,
   type MetricTable,
 } from "./metric-tables.js";
-
-/** A Markdown table with its columns padded, as prettier leaves it. */
-function markdownTable(rows: readonly (readonly string[])[]): string[] {
-  const header = rows[0] ?? [];
-  const widths = header.map((_, column) =>
-    Math.max(3, ...rows.map((row) => [...(row[column] ?? "")].length)),
-  );
-  const line = (cells: readonly string[]): string =>
-    `| ${cells.map((cell, i) => cell + " ".repeat((widths[i] ?? 0) - [...cell].length)).join(" | ")} |`;
-  return [line(header), line(widths.map((width) => "-".repeat(width))), ...rows.slice(1).map(line)];
-}
 
 function typeText(d: MetricDescriptor): string {
   if (d.type === "labelled") return `gauge by \`${d.label}\``;
