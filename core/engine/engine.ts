@@ -6,16 +6,22 @@ import type { OutputColumn } from "../model/model.js";
 import type { NamedTensor, WeightsSnapshot } from "../types.js";
 
 export interface EngineInputs {
-  /** N */
+  /** N = B·T: B sequences of T steps, sequence after sequence, padding included. */
   readonly steps: number;
+  /** T; absent = 1, for networks without memory. */
+  readonly sequenceLength?: number;
   /** [N·O] */
   readonly observations: Float32Array;
   /** [N·A]; needed where logprob is wanted */
   readonly actions: Int32Array | Float32Array | null;
+  /** [N·P] 1 = the action may be chosen, for discrete actions; absent or null = all may. */
+  readonly actionMasks?: Uint8Array | null;
+  /** [B·S] the network's memory before the first step of each sequence; absent or null = zeros. */
+  readonly states?: Float32Array | null;
 }
 
 /** Columns that carry gradients. */
-export type LiveColumn = Exclude<OutputColumn, "policy">;
+export type LiveColumn = Exclude<OutputColumn, "policy" | "state">;
 
 export type Columns<K extends OutputColumn = OutputColumn> = Readonly<Partial<Record<K, Float32Array>>>;
 

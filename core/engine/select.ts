@@ -93,7 +93,12 @@ export async function probeEngines(): Promise<EngineProbe[]> {
 }
 
 export function createModel(spec: ModelSpec): Model {
-  return mlp(spec);
+  switch (spec.kind) {
+    case "mlp":
+      return mlp(spec);
+    default:
+      throw new SkeinError("INTERNAL", `model ${spec.kind}: not built yet`);
+  }
 }
 
 /**

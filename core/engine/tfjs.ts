@@ -166,10 +166,16 @@ export class TfjsEngine implements Engine {
     return Object.fromEntries(this.slices.map(({ name }, k) => [name, tensors[k]!]));
   }
 
-  private modelInputs({ steps, observations, actions }: EngineInputs): ModelInputs {
+  private modelInputs(inputs: EngineInputs): ModelInputs {
+    const { steps, sequenceLength = 1, observations, actions, actionMasks = null, states = null } = inputs;
+    const rows = (array: Float32Array | Int32Array, count: number): tf.Tensor2D =>
+      tf.tensor2d(array, [count, array.length / count]);
     return {
-      observations: tf.tensor2d(observations, [steps, observations.length / steps]),
-      actions: actions === null ? null : tf.tensor2d(actions, [steps, actions.length / steps]),
+      sequenceLength,
+      observations: rows(observations, steps),
+      actions: actions === null ? null : rows(actions, steps),
+      actionMasks: actionMasks === null ? null : rows(Float32Array.from(actionMasks), steps),
+      states: states === null ? null : rows(states, steps / sequenceLength),
     };
   }
 

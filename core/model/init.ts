@@ -24,6 +24,7 @@ function orthonormalRows(rows: number, columns: number, random: Random): Float64
 function initialValues(shape: readonly number[], init: Initializer, random: Random): Float32Array {
   const size = shape.reduce((a, b) => a * b, 1);
   if (init.kind === "constant") return new Float32Array(size).fill(init.value);
+  if (init.kind === "normal") return Float32Array.from({ length: size }, () => init.std * random.normal());
   const columns = shape[shape.length - 1]!;
   const rows = size / columns;
   const wide = rows <= columns;

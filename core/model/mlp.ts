@@ -34,7 +34,7 @@ function tower(parameters: Parameters, name: string, layers: number, input: tf.T
  * implementation details of PPO", details 2 and 13); a Gaussian policy has one state-independent log standard
  * deviation per action, initially 0.
  */
-export function mlp(spec: ModelSpec): Model {
+export function mlp(spec: Extract<ModelSpec, { kind: "mlp" }>): Model {
   const head = headFor(spec.actionSpace);
   const gaussian = spec.actionSpace.kind === "box";
   const input = encodedWidth(spec.observationSpace);
@@ -59,6 +59,7 @@ export function mlp(spec: ModelSpec): Model {
     spec,
     parameters,
     policyWidth: head.outputWidth,
+    stateWidth: 0,
     forward(p, { observations, actions }, want) {
       const x = encodeObservations(observations, spec.observationSpace);
       const policy = want.some((column) => column !== "value") ? policyOf(p, x) : null;

@@ -5,6 +5,8 @@ import type { Space } from "../env/spaces.js";
 export type Initializer =
   /** Orthogonal matrix times `gain` (Saxe et al. 2013; "37 implementation details of PPO", detail 2). */
   | { readonly kind: "orthogonal"; readonly gain: number }
+  /** Independent normal numbers of mean 0. */
+  | { readonly kind: "normal"; readonly std: number }
   | { readonly kind: "constant"; readonly value: number };
 
 export interface ParameterSpec {
@@ -13,28 +15,65 @@ export interface ParameterSpec {
   readonly init: Initializer;
 }
 
+export interface ConvolutionLayer {
+  readonly channels: number;
+  /** Height and width of the kernel. */
+  readonly kernel: number;
+  readonly stride: number;
+}
+
+/** A network family with its sizes. */
+export type Architecture =
+  | { readonly kind: "mlp"; readonly hidden: readonly number[] }
+  | {
+      readonly kind: "cnn";
+      readonly convolutions: readonly ConvolutionLayer[];
+      readonly hidden: readonly number[];
+    }
+  | { readonly kind: "gru"; readonly hidden: readonly number[]; readonly units: number }
+  | {
+      readonly kind: "transformer";
+      readonly layers: number;
+      readonly width: number;
+      readonly heads: number;
+      /** Width of the layer between the two projections of each block's feed-forward part. */
+      readonly feedForward: number;
+      readonly norm: "rms" | "layer";
+      readonly activation: "swiglu" | "gelu";
+    };
+
+/** Distribution of real-valued actions. */
+export type BoxDistribution = "gaussian" | "tanhGaussian";
+
 /** What determines a network's parameters; stored in every checkpoint. */
-export interface ModelSpec {
-  readonly kind: "mlp";
-  readonly hidden: readonly number[];
+export type ModelSpec = Architecture & {
   readonly observationSpace: Space;
   readonly actionSpace: Space;
-}
+  /** For Box actions; absent = gaussian. */
+  readonly distribution?: BoxDistribution;
+};
 
 /**
  * Columns a forward pass can produce, one number a step unless said otherwise:
  * logprob of the given action (nats) · entropy of the action distribution (nats, positive) · value ·
- * policy = parameters of the action distribution [N·P] (logits; or mean ‖ log standard deviation).
+ * policy = parameters of the action distribution [N·P] (logits, masked actions at −1e9; or mean ‖ log standard
+ * deviation) · state = the memory after the last step of each sequence [B·S].
  */
-export type OutputColumn = "logprob" | "entropy" | "value" | "policy";
+export type OutputColumn = "logprob" | "entropy" | "value" | "policy" | "state";
 
 export type Parameters = Readonly<Record<string, Tensor>>;
 
 export interface ModelInputs {
-  /** [N, O] as recorded */
+  /** [N, O] as recorded; N = B·T, sequence after sequence */
   readonly observations: Tensor2D;
+  /** T */
+  readonly sequenceLength: number;
   /** [N, A]; present where logprob is wanted */
   readonly actions: Tensor2D | null;
+  /** [N, P] 1 = the action may be chosen; null = all may */
+  readonly actionMasks: Tensor2D | null;
+  /** [B, S] memory before the first step of each sequence; null = zeros */
+  readonly states: Tensor2D | null;
 }
 
 export interface Model {
@@ -42,6 +81,8 @@ export interface Model {
   readonly parameters: readonly ParameterSpec[];
   /** Numbers per step of the `policy` column. */
   readonly policyWidth: number;
+  /** S: numbers of memory carried from step to step; 0 = no memory. */
+  readonly stateWidth: number;
   /** TensorFlow.js operations only: the caller may run it eagerly, on a tape or under a tracer. */
   forward(
     parameters: Parameters,

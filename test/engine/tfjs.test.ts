@@ -17,11 +17,15 @@ const SGD_LIKE: OptimizerStep = {
   beta2: 0.999,
 };
 
+const MLP = {
+  kind: "mlp",
+  hidden: [7, 5],
+  observationSpace: box([3], -1, 1),
+  actionSpace: discrete(4),
+} as const;
+
 const SPECS: readonly (readonly [string, ModelSpec])[] = [
-  [
-    "box observation, categorical head",
-    { kind: "mlp", hidden: [7, 5], observationSpace: box([3], -1, 1), actionSpace: discrete(4) },
-  ],
+  ["box observation, categorical head", MLP],
   [
     "discrete observation, categorical head",
     { kind: "mlp", hidden: [6], observationSpace: discrete(5), actionSpace: discrete(2) },
@@ -197,7 +201,7 @@ describe("tfjs engine", () => {
 
   it("refuses weights of another model, naming the tensor and both shapes", async () => {
     const engine = await engineFor(SPECS[0]![1]);
-    const other = initialWeights(createModel({ ...SPECS[0]![1], hidden: [7, 6] }), 1);
+    const other = initialWeights(createModel({ ...MLP, hidden: [7, 6] }), 1);
     expect(() => engine.load(other)).toThrow(/expected tensor "actor\/1\/weight" \[7×5\], got \[7×6\]/);
     engine.close();
   });
@@ -225,7 +229,7 @@ describe("tfjs engine", () => {
   });
 
   it("draws orthogonal matrices with the gain asked for", () => {
-    const model = createModel({ ...SPECS[0]![1], hidden: [16, 8] });
+    const model = createModel({ ...MLP, hidden: [16, 8] });
     for (const { name, shape, data } of initialWeights(model, 4).tensors) {
       if (!name.endsWith("weight")) continue;
       const [rows, columns] = shape as [number, number];
