@@ -12,6 +12,8 @@ export type ErrorCode =
   | "RECIPE_INVALID"
   /** The engine named is not installed, not supported or failed to start. */
   | "ENGINE_UNAVAILABLE"
+  /** A network does what a compiled engine cannot: reads values, uses an operation without a kernel. */
+  | "TRACE_FAILED"
   /** Arrays of the wrong length or shape reached a function. */
   | "SHAPE"
   | "PORT_IN_USE"

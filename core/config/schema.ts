@@ -74,9 +74,9 @@ export const runConfigSchema = z.strictObject({
     .prefault({})
     .describe("The network"),
   engine: z
-    .enum(["auto", "tfjs:tensorflow", "tfjs:wasm"])
+    .enum(["auto", "onnx:cpu", "onnx:cuda", "onnx:webgpu", "tfjs:tensorflow", "tfjs:wasm"])
     .default("auto")
-    .describe("What computes the network; auto = native TensorFlow where installed, else WebAssembly"),
+    .describe("What computes the network; auto = the fastest processor engine that works (docs/engine.md)"),
   actors: z
     .strictObject({
       processes: count("Actor processes that `skein train` starts", 1, 256),

@@ -1,13 +1,23 @@
 /** Which engine runs: what is installed, what works, and why not. */
-import { createRequire } from "node:module";
-import { messageOf, SkeinError } from "../errors.js";
-import { mlp } from "../model/mlp.js";
-import type { Model, ModelSpec } from "../model/model.js";
+import { availableParallelism } from "node:os";
 import type { RunConfig } from "../config/schema.js";
+import { messageOf } from "../errors.js";
+import type { Model } from "../model/model.js";
 import type { Engine } from "./engine.js";
 
 export type EngineChoice = RunConfig["engine"];
-type EngineId = Exclude<EngineChoice, "auto">;
+export type EngineId = Exclude<EngineChoice, "auto">;
+
+export interface EngineOptions {
+  /** Threads that the engine may use; 0 = one for each core. TensorFlow.js engines choose for themselves. */
+  readonly threads: number;
+}
+
+/** An engine that works here, and what it runs on. */
+interface Started {
+  readonly detail: string;
+  create(model: Model): Engine;
+}
 
 export interface EngineProbe {
   readonly id: EngineId;
@@ -16,75 +26,50 @@ export interface EngineProbe {
   readonly detail: string;
 }
 
-/** Packages that bring native TensorFlow, best first. All optional. */
-const NATIVE_PACKAGES = ["@tensorflow/tfjs-node-gpu", "@tensorflow/tfjs-node"] as const;
-
-/** Makes native TensorFlow the active backend; returns the package used. Throws with each package's reason. */
-async function useNativeTensorflow(): Promise<string> {
-  const reasons: string[] = [];
-  const tf = await import("@tensorflow/tfjs-core");
-  for (const name of NATIVE_PACKAGES) {
-    try {
-      createRequire(import.meta.url)(name);
-      if (!(await tf.setBackend("tensorflow"))) throw new Error("the TensorFlow backend did not start");
-      // It can load and still not run: its version 4.22 calls functions that Node.js 23 removed.
-      tf.tidy(() => tf.matMul(tf.ones([1, 1]), tf.ones([1, 1])).dataSync());
-      return name;
-    } catch (error) {
-      const missing =
-        (error as { code?: unknown }).code === "MODULE_NOT_FOUND" && messageOf(error).includes(`'${name}'`);
-      reasons.push(
-        missing ? `${name} is not installed` : `${name}: ${messageOf(error).split("\n")[0] ?? ""}`,
-      );
-    }
-  }
-  throw new SkeinError(
-    "ENGINE_UNAVAILABLE",
-    `engine tfjs:tensorflow: ${reasons.join("; ")}. Install one with npm, or set engine: tfjs:wasm`,
-  );
-}
-
-/** Makes WebAssembly the active backend. */
-async function useWasm(): Promise<string> {
-  // The WebAssembly loader installs handlers that rethrow every uncaught error; errors are handled by the mains.
-  const before = {
-    uncaughtException: new Set(process.listeners("uncaughtException")),
-    unhandledRejection: new Set(process.listeners("unhandledRejection")),
+async function startOnnx(provider: "cpu" | "cuda" | "webgpu", { threads }: EngineOptions): Promise<Started> {
+  const [{ Runtime }, { OnnxEngine }] = await Promise.all([
+    import("./onnx/runtime.js"),
+    import("./onnx/onnx-engine.js"),
+  ]);
+  const count = threads === 0 ? availableParallelism() : threads;
+  const runtime = await Runtime.open({ provider, threads: count });
+  return {
+    detail: `ONNX Runtime ${runtime.version}, ${provider === "cpu" ? `${count} threads` : provider}`,
+    create: (model) => new OnnxEngine(`onnx:${provider}`, model, runtime),
   };
-  const tf = await import("@tensorflow/tfjs-core");
-  await import("@tensorflow/tfjs-backend-wasm");
-  if (!(await tf.setBackend("wasm"))) {
-    throw new SkeinError(
-      "ENGINE_UNAVAILABLE",
-      "engine tfjs:wasm: the WebAssembly backend did not start; reinstall with npm ci",
-    );
-  }
-  await tf.ready();
-  for (const listener of process.listeners("uncaughtException")) {
-    if (!before.uncaughtException.has(listener)) process.removeListener("uncaughtException", listener);
-  }
-  for (const listener of process.listeners("unhandledRejection")) {
-    if (!before.unhandledRejection.has(listener)) process.removeListener("unhandledRejection", listener);
-  }
-  return (await tf.env().getAsync("WASM_HAS_SIMD_SUPPORT")) === true
-    ? "WebAssembly with SIMD"
-    : "WebAssembly without SIMD";
 }
 
-const STARTERS: Record<EngineId, () => Promise<string>> = {
-  "tfjs:tensorflow": useNativeTensorflow,
-  "tfjs:wasm": useWasm,
+async function startTfjs(id: "tfjs:tensorflow" | "tfjs:wasm"): Promise<Started> {
+  const [{ useNativeTensorflow, useWasm }, { TfjsEngine }] = await Promise.all([
+    import("./tfjs-backends.js"),
+    import("./tfjs.js"),
+  ]);
+  const detail = await (id === "tfjs:wasm" ? useWasm() : useNativeTensorflow());
+  return { detail, create: (model) => new TfjsEngine(id, model) };
+}
+
+const STARTERS: Record<EngineId, (options: EngineOptions) => Promise<Started>> = {
+  "onnx:cpu": (options) => startOnnx("cpu", options),
+  "onnx:cuda": (options) => startOnnx("cuda", options),
+  "onnx:webgpu": (options) => startOnnx("webgpu", options),
+  "tfjs:tensorflow": () => startTfjs("tfjs:tensorflow"),
+  "tfjs:wasm": () => startTfjs("tfjs:wasm"),
 };
 
-/** The engines `auto` tries, in order. */
-const ENGINE_IDS: readonly EngineId[] = ["tfjs:tensorflow", "tfjs:wasm"];
+export const ENGINE_IDS = Object.keys(STARTERS) as EngineId[];
 
-/** Tries every engine; changes the active backend. */
+/**
+ * What `auto` tries, fastest first as measured (docs/engine.md). Graphics processors are left to those who name them:
+ * whether one is faster depends on the network, and small networks lose more by copying than they gain.
+ */
+const AUTO: readonly EngineId[] = ["onnx:cpu", "tfjs:tensorflow", "tfjs:wasm"];
+
+/** Tries every engine; changes the active TensorFlow.js backend. */
 export async function probeEngines(): Promise<EngineProbe[]> {
   const probes: EngineProbe[] = [];
   for (const id of ENGINE_IDS) {
     try {
-      probes.push({ id, available: true, detail: await STARTERS[id]() });
+      probes.push({ id, available: true, detail: (await STARTERS[id]({ threads: 0 })).detail });
     } catch (error) {
       probes.push({ id, available: false, detail: messageOf(error) });
     }
@@ -92,34 +77,27 @@ export async function probeEngines(): Promise<EngineProbe[]> {
   return probes;
 }
 
-export function createModel(spec: ModelSpec): Model {
-  switch (spec.kind) {
-    case "mlp":
-      return mlp(spec);
-    default:
-      throw new SkeinError("INTERNAL", `model ${spec.kind}: not built yet`);
-  }
-}
-
 /**
- * Starts the engine chosen, or with `auto` the first that works. One engine a thread: the backend is shared by
- * the whole thread.
+ * Starts the engine chosen, or with `auto` the fastest that works; `detail` says what it runs on and, with `auto`,
+ * which faster ones do not work and why. One TensorFlow.js engine a thread: the backend is shared by the whole thread.
  */
 export async function createEngine(
   choice: EngineChoice,
   model: Model,
+  options: EngineOptions = { threads: 0 },
 ): Promise<{ engine: Engine; detail: string }> {
   // tfjs-layers is imported for one side effect: it registers TensorFlow.js's gradients, which its core's
   // Node build leaves out and does not export.
   await import("@tensorflow/tfjs-layers");
-  const { TfjsEngine } = await import("./tfjs.js");
+  const passedOver: string[] = [];
   let failure: unknown = null;
-  for (const id of choice === "auto" ? ENGINE_IDS : [choice]) {
+  for (const id of choice === "auto" ? AUTO : [choice]) {
     try {
-      const detail = await STARTERS[id]();
-      return { engine: new TfjsEngine(id, model), detail };
+      const started = await STARTERS[id](options);
+      return { engine: started.create(model), detail: [started.detail, ...passedOver].join("; ") };
     } catch (error) {
       failure = error;
+      passedOver.push(`passed over ${messageOf(error)}`);
     }
   }
   throw failure;

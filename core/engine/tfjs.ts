@@ -5,7 +5,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { SkeinError } from "../errors.js";
 import type { Model, ModelInputs, OutputColumn } from "../model/model.js";
-import type { NamedTensor, WeightsSnapshot } from "../types.js";
+import type { WeightsSnapshot } from "../types.js";
 import { adamState, adamStep, globalNorm, type AdamState } from "./adam.js";
 import type {
   Columns,
@@ -17,41 +17,10 @@ import type {
   OptimizerStep,
   UpdateStats,
 } from "./engine.js";
-
-interface Slice {
-  readonly name: string;
-  readonly shape: readonly number[];
-  readonly at: number;
-  readonly size: number;
-}
-
-/** Checks a set of tensors against the parameters of a model; returns them by name. */
-function matching(
-  slices: readonly Slice[],
-  tensors: readonly NamedTensor[],
-  what: string,
-): Map<string, NamedTensor> {
-  const byName = new Map(tensors.map((tensor) => [tensor.name, tensor]));
-  for (const { name, shape } of slices) {
-    const tensor = byName.get(name);
-    if (tensor === undefined || tensor.shape.join("×") !== shape.join("×")) {
-      throw new SkeinError(
-        "CHECKPOINT_MISMATCH",
-        `${what}: expected tensor "${name}" [${shape.join("×")}], got ` +
-          (tensor === undefined ? "none of that name" : `[${tensor.shape.join("×")}]`) +
-          "; the model or the environment differs from the one these weights were trained with",
-      );
-    }
-  }
-  if (byName.size !== slices.length) {
-    const extra = [...byName.keys()].filter((name) => !slices.some((slice) => slice.name === name));
-    throw new SkeinError("CHECKPOINT_MISMATCH", `${what}: the model has no tensor named ${extra.join(", ")}`);
-  }
-  return byName;
-}
+import { FlatParameters } from "./flat-parameters.js";
 
 export class TfjsEngine implements Engine {
-  private readonly slices: readonly Slice[];
+  private readonly layout: FlatParameters;
   private readonly flat: Float32Array;
   private readonly gradient: Float32Array;
   private adam: AdamState;
@@ -62,16 +31,10 @@ export class TfjsEngine implements Engine {
     readonly id: string,
     private readonly model: Model,
   ) {
-    let at = 0;
-    this.slices = model.parameters.map(({ name, shape }) => {
-      const size = shape.reduce((a, b) => a * b, 1);
-      const slice = { name, shape, at, size };
-      at += size;
-      return slice;
-    });
-    this.flat = new Float32Array(at);
-    this.gradient = new Float32Array(at);
-    this.adam = adamState(at);
+    this.layout = new FlatParameters(model.parameters);
+    this.flat = new Float32Array(this.layout.size);
+    this.gradient = new Float32Array(this.layout.size);
+    this.adam = adamState(this.layout.size);
     this.upload();
   }
 
@@ -113,7 +76,7 @@ export class TfjsEngine implements Engine {
       const parameterMayBeUnused = true;
       const { grads } = tf.engine().gradients(weightedSum, this.tensors, undefined, parameterMayBeUnused);
       this.gradient.fill(0);
-      for (const [k, { at }] of this.slices.entries()) {
+      for (const [k, { at }] of this.layout.slices.entries()) {
         const gradient = grads[k];
         if (gradient !== undefined) this.gradient.set(gradient.dataSync<"float32">(), at);
       }
@@ -128,32 +91,22 @@ export class TfjsEngine implements Engine {
   }
 
   weights(version: number): WeightsSnapshot {
-    return { version, tensors: this.tensorsOf(this.flat) };
+    return { version, tensors: this.layout.tensors(this.flat) };
   }
 
   load(weights: WeightsSnapshot): void {
-    const byName = matching(this.slices, weights.tensors, `weights of version ${weights.version}`);
-    for (const { name, at } of this.slices) this.flat.set(byName.get(name)!.data, at);
+    this.layout.fill(this.flat, weights.tensors, `weights of version ${weights.version}`);
     this.upload();
   }
 
   optimizerState(): OptimizerState {
-    const moments = (array: Float32Array, prefix: string): NamedTensor[] =>
-      this.tensorsOf(array).map((tensor) => ({ ...tensor, name: `${prefix}/${tensor.name}` }));
-    return { steps: this.adam.steps, tensors: [...moments(this.adam.m, "m"), ...moments(this.adam.v, "v")] };
+    return this.layout.optimizerState(this.adam.steps, this.adam.m, this.adam.v);
   }
 
   loadOptimizerState(state: OptimizerState): void {
-    const prefixed = (prefix: string): Slice[] =>
-      this.slices.map((slice) => ({ ...slice, name: `${prefix}/${slice.name}` }));
-    const slices = [...prefixed("m"), ...prefixed("v")];
-    const byName = matching(slices, state.tensors, "optimiser state");
-    const adam = adamState(this.flat.length);
+    const adam = adamState(this.layout.size);
+    this.layout.fillMoments(adam.m, adam.v, state);
     adam.steps = state.steps;
-    for (const { name, at } of this.slices) {
-      adam.m.set(byName.get(`m/${name}`)!.data, at);
-      adam.v.set(byName.get(`v/${name}`)!.data, at);
-    }
     this.adam = adam;
   }
 
@@ -163,7 +116,7 @@ export class TfjsEngine implements Engine {
   }
 
   private named(tensors: readonly tf.Tensor[]): Record<string, tf.Tensor> {
-    return Object.fromEntries(this.slices.map(({ name }, k) => [name, tensors[k]!]));
+    return Object.fromEntries(this.layout.slices.map(({ name }, k) => [name, tensors[k]!]));
   }
 
   private modelInputs(inputs: EngineInputs): ModelInputs {
@@ -179,19 +132,10 @@ export class TfjsEngine implements Engine {
     };
   }
 
-  private tensorsOf(array: Float32Array): NamedTensor[] {
-    return this.slices.map(({ name, shape, at, size }) => ({
-      name,
-      dtype: "float32",
-      shape,
-      data: array.slice(at, at + size),
-    }));
-  }
-
   /** Replaces the backend's copies. `slice`, because a backend may keep the array it is given. */
   private upload(): void {
     tf.dispose(this.tensors);
-    this.tensors = this.slices.map(({ shape, at, size }) =>
+    this.tensors = this.layout.slices.map(({ shape, at, size }) =>
       tf.tensor(this.flat.slice(at, at + size), [...shape], "float32"),
     );
   }

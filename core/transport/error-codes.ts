@@ -9,6 +9,7 @@ const known: Readonly<Record<ErrorCode, true>> = {
   RECIPE_UNKNOWN: true,
   RECIPE_INVALID: true,
   ENGINE_UNAVAILABLE: true,
+  TRACE_FAILED: true,
   SHAPE: true,
   PORT_IN_USE: true,
   UNAVAILABLE: true,

@@ -1,0 +1,79 @@
+/** Kernels that reduce along axes. */
+import { util } from "@tensorflow/tfjs-core";
+import type { GraphBuilder, Value } from "../graph.js";
+import {
+  attribute,
+  cast,
+  reshape,
+  traced,
+  whole,
+  type KernelCall,
+  type Kernels,
+  type Traced,
+} from "../kernel.js";
+
+function reducedShape(shape: readonly number[], axes: readonly number[], keep: boolean): number[] {
+  return keep
+    ? shape.map((size, k) => (axes.includes(k) ? 1 : size))
+    : shape.filter((_, k) => !axes.includes(k));
+}
+
+function reduce(
+  graph: GraphBuilder,
+  op: string,
+  x: Value,
+  axes: readonly number[],
+  keepDims: boolean,
+): Value {
+  const shape = reducedShape(x.shape, axes, keepDims);
+  if (axes.every((axis) => x.shape[axis] === 1)) return reshape(graph, x, shape);
+  const attributes = { keepdims: keepDims ? 1 : 0 };
+  // Operator set 18 gives the axes of every reduction as an input.
+  return graph.node(op, [x, graph.integers(axes)], shape, x.dtype, attributes);
+}
+
+function reduction(op: string, axisName: string) {
+  return (call: KernelCall): Traced => {
+    const input = whole(call.graph, call.inputs["x"]!);
+    const x = input.dtype === "bool" ? cast(call.graph, input, "int32") : input;
+    const axes = util.parseAxisParam(attribute<number | number[]>(call, axisName), [...x.shape]);
+    return traced(reduce(call.graph, op, x, axes, attribute<boolean | undefined>(call, "keepDims") ?? false));
+  };
+}
+
+function softmax(op: string, inputName: string, axisName: string) {
+  return (call: KernelCall): Traced => {
+    const x = whole(call.graph, call.inputs[inputName]!);
+    const axis = attribute<number>(call, axisName);
+    return traced(
+      call.graph.node(op, [x], x.shape, x.dtype, { axis: axis < 0 ? axis + x.shape.length : axis }),
+    );
+  };
+}
+
+export const reductions: Kernels = {
+  Sum: reduction("ReduceSum", "axis"),
+  Mean: reduction("ReduceMean", "axis"),
+  Max: reduction("ReduceMax", "reductionIndices"),
+  Min: reduction("ReduceMin", "axis"),
+  Prod: reduction("ReduceProd", "axis"),
+  Softmax: softmax("Softmax", "logits", "dim"),
+  LogSoftmax: softmax("LogSoftmax", "logits", "axis"),
+  ArgMax: (call) => {
+    const x = whole(call.graph, call.inputs["x"]!);
+    const axis = attribute<number>(call, "axis");
+    const shape = reducedShape(x.shape, [axis], false);
+    return traced(
+      cast(call.graph, call.graph.node("ArgMax", [x], shape, "int64", { axis, keepdims: 0 }), "int32"),
+    );
+  },
+  Cumsum: (call) => {
+    const x = whole(call.graph, call.inputs["x"]!);
+    const attributes = {
+      exclusive: attribute<boolean>(call, "exclusive") ? 1 : 0,
+      reverse: attribute<boolean>(call, "reverse") ? 1 : 0,
+    };
+    const axis = call.graph.constant(BigInt64Array.of(BigInt(attribute<number>(call, "axis"))), [], "int64");
+    return traced(call.graph.node("CumSum", [x, axis], x.shape, x.dtype, attributes));
+  },
+};

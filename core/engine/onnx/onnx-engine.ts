@@ -1,0 +1,332 @@
+/**
+ * Engine on ONNX Runtime: the model is traced and compiled once for each shape of input, then run without a call of
+ * JavaScript in between.
+ *
+ * Always: weights and moments are arrays here that the runtime reads in place; an update writes a second set, which
+ * takes the place of the first only where the gradient was finite. Batches are padded with zero steps up to a size of
+ * few, so that few shapes are compiled; padding has cotangent zero.
+ */
+import type { InferenceSession } from "onnxruntime-common";
+import { expectLength, SkeinError } from "../../errors.js";
+import type { Model, OutputColumn } from "../../model/model.js";
+import type { WeightsSnapshot } from "../../types.js";
+import type {
+  Columns,
+  Cotangents,
+  Engine,
+  EngineInputs,
+  LiveColumn,
+  OptimizerState,
+  OptimizerStep,
+  UpdateStats,
+} from "../engine.js";
+import { FlatParameters } from "../flat-parameters.js";
+import type { Value } from "./graph.js";
+import {
+  cotangentInput,
+  forwardProgram,
+  parameterInput,
+  STEP_SCALARS,
+  updateProgram,
+  type InputShapes,
+  type StepScalar,
+} from "./program.js";
+import { bind, type Bound, type Runtime } from "./runtime.js";
+import { ProgramCache } from "./program-cache.js";
+
+type Feeds = Record<string, Bound["tensor"]>;
+
+/** Arrays that the inputs of a batch are copied into. */
+interface BoundInputs {
+  readonly feeds: Feeds;
+  fill(inputs: EngineInputs): void;
+}
+
+interface Forward {
+  readonly session: InferenceSession;
+  readonly inputs: BoundInputs;
+  readonly columns: Readonly<Record<string, Value>>;
+}
+
+interface Update {
+  readonly first: InferenceSession;
+  readonly second: InferenceSession;
+  readonly inputs: BoundInputs;
+  readonly firstOutputs: Feeds;
+  readonly live: Readonly<Record<string, Bound>>;
+  readonly cotangents: Readonly<Partial<Record<LiveColumn, Bound>>>;
+  readonly carried: Feeds;
+  /** Names of the graph's outputs. */
+  readonly outputs: Readonly<Record<"weights" | "m" | "v" | "gradNorm", string>>;
+  readonly gradNorm: Bound;
+}
+
+/** Weights and moments, with views of each parameter. */
+class Generation {
+  readonly weights: Bound;
+  readonly m: Bound;
+  readonly v: Bound;
+  readonly parameters: Feeds;
+
+  constructor(runtime: Runtime, { size, slices }: FlatParameters) {
+    this.weights = runtime.float32([size]);
+    this.m = runtime.float32([size]);
+    this.v = runtime.float32([size]);
+    this.parameters = Object.fromEntries(
+      slices.map(({ shape, at, size: length }, k) => [
+        parameterInput(k),
+        runtime.float32(shape, this.weights.data.subarray(at, at + length)).tensor,
+      ]),
+    );
+  }
+}
+
+export class OnnxEngine implements Engine {
+  private readonly layout: FlatParameters;
+  private current: Generation;
+  private spare: Generation;
+  private steps = 0;
+  private readonly scalars: Readonly<Record<StepScalar, Bound>>;
+  private readonly forwards: ProgramCache<Forward>;
+  private readonly updates: ProgramCache<Update>;
+
+  constructor(
+    readonly id: string,
+    private readonly model: Model,
+    private readonly runtime: Runtime,
+  ) {
+    this.layout = new FlatParameters(model.parameters);
+    this.current = new Generation(runtime, this.layout);
+    this.spare = new Generation(runtime, this.layout);
+    this.scalars = Object.fromEntries(STEP_SCALARS.map((name) => [name, runtime.float32([])])) as Record<
+      StepScalar,
+      Bound
+    >;
+    this.forwards = new ProgramCache(({ session }) => session.release());
+    this.updates = new ProgramCache(async ({ first, second }) => {
+      await first.release();
+      await second.release();
+    });
+  }
+
+  async forward<K extends OutputColumn>(
+    inputs: EngineInputs,
+    want: readonly K[],
+  ): Promise<Record<K, Float32Array>> {
+    const shapes = shapesOf(this.model, inputs, forwardSize);
+    const program = await this.forwards.get(keyOf(shapes, want), () => this.compileForward(shapes, want));
+    program.inputs.fill(inputs);
+    const made = await program.session.run(
+      needed(program.session, { ...program.inputs.feeds, ...this.current.parameters }),
+    );
+    const result = want.map((column) => {
+      const value = program.columns[column]!;
+      const rows = value.shape[0]!;
+      const count = column === "state" ? inputs.steps / shapes.sequenceLength : inputs.steps;
+      const data = made[value.name]!.data as Float32Array;
+      return [column, data.subarray(0, (data.length / rows) * count)] as const;
+    });
+    return Object.fromEntries(result) as Record<K, Float32Array>;
+  }
+
+  async update(
+    inputs: EngineInputs,
+    want: readonly LiveColumn[],
+    cotangents: (live: Columns<LiveColumn>) => Cotangents,
+    step: OptimizerStep,
+  ): Promise<UpdateStats> {
+    const shapes = shapesOf(this.model, inputs, updateSize);
+    const program = await this.updates.get(keyOf(shapes, want), () => this.compileUpdate(shapes, want));
+    const { first, second, live, firstOutputs, outputs, gradNorm } = program;
+    const { current, spare } = this;
+    program.inputs.fill(inputs);
+    const feeds = { ...program.inputs.feeds, ...current.parameters };
+    await first.run(needed(first, feeds), firstOutputs);
+    const given = cotangents(
+      Object.fromEntries(want.map((column) => [column, live[column]!.data.subarray(0, inputs.steps)])),
+    );
+    for (const column of want)
+      fillCotangent(program.cotangents[column]!.data, given[column], inputs.steps, column);
+    this.setScalars(step);
+    const { weights, m, v } = current;
+    const rest = { weights: weights.tensor, m: m.tensor, v: v.tensor, ...tensorsOf(this.scalars) };
+    const cotangentFeeds = Object.fromEntries(
+      want.map((column) => [cotangentInput(column), program.cotangents[column]!.tensor]),
+    );
+    await second.run(needed(second, { ...feeds, ...program.carried, ...cotangentFeeds, ...rest }), {
+      [outputs.weights]: spare.weights.tensor,
+      [outputs.m]: spare.m.tensor,
+      [outputs.v]: spare.v.tensor,
+      [outputs.gradNorm]: gradNorm.tensor,
+    });
+    const norm = gradNorm.data[0]!;
+    const applied = Number.isFinite(norm);
+    if (applied) {
+      this.current = spare;
+      this.spare = current;
+      this.steps++;
+    }
+    return { gradNorm: norm, applied };
+  }
+
+  weights(version: number): WeightsSnapshot {
+    return { version, tensors: this.layout.tensors(this.current.weights.data) };
+  }
+
+  load(weights: WeightsSnapshot): void {
+    this.layout.fill(this.current.weights.data, weights.tensors, `weights of version ${weights.version}`);
+  }
+
+  optimizerState(): OptimizerState {
+    return this.layout.optimizerState(this.steps, this.current.m.data, this.current.v.data);
+  }
+
+  loadOptimizerState(state: OptimizerState): void {
+    this.layout.fillMoments(this.current.m.data, this.current.v.data, state);
+    this.steps = state.steps;
+  }
+
+  close(): void {
+    this.forwards.clear();
+    this.updates.clear();
+  }
+
+  private async compileForward(shapes: InputShapes, want: readonly OutputColumn[]): Promise<Forward> {
+    const { graph, columns } = forwardProgram(this.model, shapes, want);
+    const session = await this.runtime.compile(graph, `forward ${want.join(" ")} [${shapes.steps}]`);
+    return { session, inputs: this.bindInputs(shapes, [session]), columns };
+  }
+
+  private async compileUpdate(shapes: InputShapes, want: readonly LiveColumn[]): Promise<Update> {
+    const { runtime } = this;
+    const program = updateProgram(this.model, shapes, want);
+    const { outputs } = program;
+    const first = await runtime.compile(program.first, `update, first part [${shapes.steps}]`);
+    const second = await runtime.compile(program.second, `update, second part [${shapes.steps}]`);
+    const made = bind(runtime, program.first.outputs);
+    const at = (value: Value): Bound => made.get(value.name) as Bound;
+    return {
+      first,
+      second,
+      inputs: this.bindInputs(shapes, [first, second]),
+      firstOutputs: tensorsOf(Object.fromEntries(made)),
+      live: Object.fromEntries(want.map((column) => [column, at(program.live[column]!)])),
+      cotangents: Object.fromEntries(want.map((column) => [column, runtime.float32([shapes.steps])])),
+      carried: Object.fromEntries(program.carried.map((value) => [value.name, at(value).tensor])),
+      outputs: {
+        weights: outputs.weights.name,
+        m: outputs.m.name,
+        v: outputs.v.name,
+        gradNorm: outputs.gradNorm.name,
+      },
+      gradNorm: runtime.float32([]),
+    };
+  }
+
+  private bindInputs(shapes: InputShapes, sessions: readonly InferenceSession[]): BoundInputs {
+    const { steps, sequenceLength, observationWidth, actions, masked, stateful } = shapes;
+    const { runtime, model } = this;
+    const places = {
+      observations: runtime.float32([steps, observationWidth]),
+      ...(actions === null
+        ? {}
+        : {
+            actions:
+              actions.dtype === "float32"
+                ? runtime.float32([steps, actions.width])
+                : runtime.int32([steps, actions.width]),
+          }),
+      ...(masked ? { actionMasks: runtime.float32([steps, model.policyWidth]) } : {}),
+      ...(stateful ? { states: runtime.float32([steps / sequenceLength, model.stateWidth]) } : {}),
+    };
+    const read = Object.entries(places).filter(([name]) =>
+      sessions.some(({ inputNames }) => inputNames.includes(name)),
+    );
+    return {
+      feeds: Object.fromEntries(read.map(([name, { tensor }]) => [name, tensor])),
+      fill: (inputs) => {
+        for (const [name, { data }] of read) {
+          const given = inputs[name as keyof typeof places];
+          if (given === undefined || given === null) continue;
+          data.set(given);
+          // Masks of padding allow everything; everything else of it is zero.
+          data.fill(name === "actionMasks" ? 1 : 0, given.length);
+        }
+      },
+    };
+  }
+
+  private setScalars({ learningRate, maxGradNorm, epsilon, beta1, beta2 }: OptimizerStep): void {
+    const t = this.steps + 1;
+    const values: Record<StepScalar, number> = {
+      maxGradNorm,
+      beta1,
+      oneMinusBeta1: 1 - beta1,
+      beta2,
+      oneMinusBeta2: 1 - beta2,
+      stepSize: learningRate / (1 - beta1 ** t),
+      rootCorrection: 1 / Math.sqrt(1 - beta2 ** t),
+      epsilon,
+    };
+    for (const name of STEP_SCALARS) this.scalars[name].data[0] = values[name];
+  }
+}
+
+function tensorsOf(bound: Readonly<Record<string, Bound | Bound<Int32Array>>>): Feeds {
+  return Object.fromEntries(Object.entries(bound).map(([name, { tensor }]) => [name, tensor]));
+}
+
+/** Of all that could be fed, what this session reads. */
+function needed({ inputNames }: InferenceSession, feeds: Feeds): Feeds {
+  return Object.fromEntries(inputNames.map((name) => [name, feeds[name]!]));
+}
+
+function fillCotangent(
+  place: Float32Array,
+  given: Float64Array | undefined,
+  steps: number,
+  column: string,
+): void {
+  if (given === undefined) {
+    place.fill(0);
+    return;
+  }
+  expectLength("update", `cotangents of ${column}`, steps, given.length);
+  place.set(given);
+  place.fill(0, steps);
+}
+
+function keyOf(shapes: InputShapes, want: readonly string[]): string {
+  return `${JSON.stringify(shapes)} ${want.join()}`;
+}
+
+function shapesOf(model: Model, inputs: EngineInputs, sizeFor: (count: number) => number): InputShapes {
+  const { steps, sequenceLength = 1, observations, actions, actionMasks, states } = inputs;
+  if (steps < 1 || steps % sequenceLength !== 0)
+    throw new SkeinError(
+      "SHAPE",
+      `engine: expected whole sequences of ${sequenceLength} steps, got ${steps} steps`,
+    );
+  return {
+    steps: sizeFor(steps / sequenceLength) * sequenceLength,
+    sequenceLength,
+    observationWidth: observations.length / steps,
+    actions:
+      actions === null
+        ? null
+        : { width: actions.length / steps, dtype: actions instanceof Int32Array ? "int32" : "float32" },
+    masked: actionMasks !== undefined && actionMasks !== null,
+    stateful: model.stateWidth > 0 && states !== undefined && states !== null,
+  };
+}
+
+/** Powers of two: the sizes asked for vary (episodes that ended), and forward is cheap. */
+function forwardSize(count: number): number {
+  return 2 ** Math.ceil(Math.log2(count));
+}
+
+/** Eighths between powers of two: at most an eighth of the work is padding. */
+function updateSize(count: number): number {
+  const step = Math.max(1, 2 ** (Math.floor(Math.log2(count)) - 3));
+  return Math.ceil(count / step) * step;
+}
