@@ -7,9 +7,10 @@ import { receiveMessageOnPort } from "node:worker_threads";
 import type { Engine } from "../../core/engine/engine.js";
 import { createEngine, createModel } from "../../core/engine/select.js";
 import type { VectorEnvironment } from "../../core/env/environment.js";
-import { SkeinError, toSkeinError } from "../../core/errors.js";
+import { SkeinError } from "../../core/errors.js";
 import { createPolicySampler, type PolicySampler } from "../../core/model/policy-sampler.js";
 import { deriveSeed, Random } from "../../core/random.js";
+import { serve, type Work } from "../../core/threads/serve.js";
 import type { RolloutColumns, RolloutRequest, WeightsSnapshot } from "../../core/types.js";
 import { loadEnvironment } from "../../envs/index.js";
 import { EpisodeBook, FragmentBuilder } from "./fragment.js";
@@ -93,7 +94,7 @@ class RolloutThread {
     for (;;) {
       const received = receiveMessageOnPort(this.start.port) as { message: ToThread } | undefined;
       if (received === undefined) break;
-      // "stop" is only ever sent to an idle thread, "collect" only after the fragment before it.
+      // "collect" only ever comes after the fragment before it, and an end only to an idle thread.
       if (received.message.kind === "weights") newest = received.message.weights;
     }
     if (newest !== null) this.swap(newest);
@@ -101,47 +102,31 @@ class RolloutThread {
   }
 }
 
-async function createThread(start: ThreadStart): Promise<RolloutThread> {
+async function createThread(start: ThreadStart): Promise<Work<ToThread, FromThread>> {
   const { environment: choice, actors, model, engine: engineChoice } = start.config;
   const loaded = await loadEnvironment(choice, process.cwd());
   const { observationSpace, actionSpace } = loaded.spec;
-  const { engine } = await createEngine(
+  const { engine, detail } = await createEngine(
     engineChoice,
     createModel({ kind: model.kind, hidden: model.hidden, observationSpace, actionSpace }),
   );
-  return new RolloutThread(start, loaded.vectorize(actors.environments), engine);
+  const thread = new RolloutThread(start, loaded.vectorize(actors.environments), engine);
+  return {
+    ready: { kind: "ready", engine: engine.id, detail },
+    async handle(message) {
+      if (message.kind === "weights") {
+        thread.swap(message.weights);
+        return null;
+      }
+      const { request, weights } = message;
+      if (weights !== null) thread.swap(weights);
+      return { kind: "fragment", request, ...(await thread.collect(request)) };
+    },
+    close: () => thread.close(),
+  };
 }
 
-/** Piscina task: serves its port until told to stop. Failures are told over the port, with their code. */
-export default async function serve(start: ThreadStart): Promise<void> {
-  const { port } = start;
-  const tell = (message: FromThread): void => port.postMessage(message);
-  try {
-    const thread = await createThread(start);
-    tell({ kind: "ready", engine: start.config.engine });
-    await new Promise<void>((resolve, reject) => {
-      const handle = async (message: ToThread): Promise<void> => {
-        switch (message.kind) {
-          case "weights":
-            thread.swap(message.weights);
-            break;
-          case "collect": {
-            if (message.weights !== null) thread.swap(message.weights);
-            const { columns, times } = await thread.collect(message.request);
-            tell({ kind: "fragment", request: message.request, columns, times });
-            break;
-          }
-          case "stop":
-            await thread.close();
-            resolve();
-        }
-      };
-      port.on("message", (message: ToThread) => void handle(message).catch(reject));
-    });
-  } catch (error) {
-    const { code, message } = toSkeinError(error);
-    tell({ kind: "failed", code, message });
-  } finally {
-    port.close();
-  }
+/** Piscina task: collects for the life of the actor. */
+export default async function rolloutThread(start: ThreadStart): Promise<void> {
+  await serve(start.port, () => createThread(start));
 }
