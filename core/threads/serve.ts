@@ -38,17 +38,16 @@ export async function serve<To extends Message, From extends Message>(
     const work = await begin();
     await new Promise<void>((resolve, reject) => {
       const take = async (message: To | Stop): Promise<void> => {
-        if (isStop(message)) {
-          await work.close();
-          resolve();
-          return;
-        }
+        if (isStop(message)) return resolve();
         const answer = await work.handle(message);
         if (answer !== null) tell(answer);
       };
       port.on("message", (message: To | Stop) => void take(message).catch(reject));
+      // The other side is gone, or wants no more of this thread.
+      port.once("close", resolve);
       tell(work.ready);
     });
+    await work.close();
   } catch (error) {
     const { code, message } = toSkeinError(error);
     tell({ kind: "failed", code, message });
