@@ -187,17 +187,20 @@ def central_difference_error(case, arrays):
 
 def check():
     failures = []
-    print(f"{'case':28} differences |  float32: column gradient  trained")
+    print(f"{'case':28} differences |  float32: column gradient  trained  gradNorm")
     for case in CASES:
         arrays = build(case)
-        exact, _ = solve(case, arrays)
-        single, _ = solve(case, arrays, torch.float32)
+        exact, exact_norms = solve(case, arrays)
+        single, single_norms = solve(case, arrays, torch.float32)
         errors = [
             max(scaled_error(single[k], exact[k]) for k in exact if k.startswith(prefix))
             for prefix in ("column/", "gradient/", "trained/")
         ]
+        norms = exact_norms["trainingGradNorms"]
+        errors.append(max(abs(single_norms["trainingGradNorms"][k] - norms[k]) / norms[k] for k in norms))
         differences = central_difference_error(case, arrays)
-        print(f"{case.name:28} {differences:11.1e} | {errors[0]:16.1e} {errors[1]:8.1e} {errors[2]:8.1e}", flush=True)
+        shown = " ".join(f"{error:8.1e}" for error in errors)
+        print(f"{case.name:28} {differences:11.1e} |         {shown}", flush=True)
         if not differences < 1e-6:
             failures.append(f"{case.name}: gradient and central differences are {differences:.1e} apart")
     return failures
