@@ -1,5 +1,6 @@
 /** `skein eval`: plays episodes with a checkpoint's policy and reports their returns. */
-import { createEngine, createModel } from "../../core/engine/select.js";
+import { createEngine } from "../../core/engine/select.js";
+import { createModel } from "../../core/model/create.js";
 import { createPolicySampler } from "../../core/model/policy-sampler.js";
 import { deriveSeed, Random } from "../../core/random.js";
 import { openCheckpoint, type CheckpointPolicy } from "./checkpoint-policy.js";

@@ -5,9 +5,10 @@
  */
 import { receiveMessageOnPort } from "node:worker_threads";
 import type { Engine } from "../../core/engine/engine.js";
-import { createEngine, createModel } from "../../core/engine/select.js";
+import { createEngine } from "../../core/engine/select.js";
 import type { VectorEnvironment } from "../../core/env/environment.js";
 import { SkeinError, toSkeinError } from "../../core/errors.js";
+import { createModel } from "../../core/model/create.js";
 import { createPolicySampler, type PolicySampler } from "../../core/model/policy-sampler.js";
 import { deriveSeed, Random } from "../../core/random.js";
 import type { RolloutColumns, RolloutRequest, WeightsSnapshot } from "../../core/types.js";
