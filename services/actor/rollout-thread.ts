@@ -32,7 +32,7 @@ class RolloutThread {
     private readonly engine: Engine,
   ) {
     const { count, spec } = environment;
-    this.sampler = createPolicySampler(spec.actionSpace, count);
+    this.sampler = createPolicySampler(spec.actionSpace, count, start.config.model.distribution);
     this.seeds = new Uint32Array(count);
   }
 
@@ -60,7 +60,7 @@ class RolloutThread {
       sampler.sample(policy, random);
       builder.decide(sampler.actions, sampler.logprobs, this.version);
       const between = performance.now();
-      await environment.step(sampler.actions);
+      await environment.step(sampler.environmentActions);
       builder.outcome();
       inferenceMs += between - before;
       environmentMs += performance.now() - between;
