@@ -4,7 +4,8 @@
  */
 import { describe, expect, it } from "vitest";
 import type { Columns, Cotangents, Engine, LiveColumn, OptimizerStep } from "../../core/engine/engine.js";
-import { createEngine, createModel, probeEngines } from "../../core/engine/select.js";
+import { createEngine, probeEngines } from "../../core/engine/select.js";
+import { createModel } from "../../core/model/create.js";
 import type { OutputColumn } from "../../core/model/model.js";
 import { Random } from "../../core/random.js";
 import type { NamedTensor, WeightsSnapshot } from "../../core/types.js";
