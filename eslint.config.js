@@ -87,7 +87,12 @@ export default tseslint.config(
   },
   { files: ["core/config/load.ts", "**/main.ts"], rules: { "no-restricted-properties": "off" } },
   {
-    files: ["test/**", "vitest.config.ts", "services/actor/rollout-thread.ts"],
+    files: [
+      "test/**",
+      "vitest.config.ts",
+      "services/actor/rollout-thread.ts",
+      "services/learner/training-thread.ts",
+    ],
     rules: { "import-x/no-default-export": "off" },
   },
   {

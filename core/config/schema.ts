@@ -103,6 +103,12 @@ export const runConfigSchema = z.strictObject({
         .nullable()
         .default(null)
         .describe("The learner's address as actors reach it; null = the one it listens on"),
+      engineThreads: z
+        .int()
+        .min(0)
+        .max(1024)
+        .default(0)
+        .describe("Threads that the engine may use in the learner; 0 = as many as there are cores"),
       checkpointEvery: count("Policy versions between two checkpoints", 20, 1_000_000),
       keepCheckpoints: count("Checkpoints kept; older ones are deleted", 3, 1_000_000),
       http: address

@@ -23,6 +23,7 @@ export interface Frame {
 
 export interface Message {
   readonly id: number;
+  /** In memory of their own, which nothing else views: what they become may be moved to another thread. */
   readonly bytes: Uint8Array;
 }
 
@@ -121,8 +122,12 @@ export class FrameAssembler {
     if (this.received !== last.totalBytes) {
       throw corrupt(where, `${last.totalBytes} bytes`, `${this.received}`);
     }
-    const bytes =
-      this.parts.length === 1 ? last.payload : Buffer.concat(this.parts.map((part) => part.payload));
+    const bytes = new Uint8Array(last.totalBytes);
+    let at = 0;
+    for (const { payload } of this.parts) {
+      bytes.set(payload, at);
+      at += payload.byteLength;
+    }
     if (Buffer.compare(digestOf(bytes), last.sha256) !== 0) {
       throw corrupt(where, "the checksum it was sent with", "another");
     }

@@ -24,8 +24,10 @@ export async function runActor(
     const session = keep(await joinRun(control, identity, () => weights.version));
     const seats = keep(await startSeats(config, session.index));
     const metrics = createActorMetrics();
+    const { engine, engineDetail } = seats.all[0]!;
+    host.log.info({ engine, detail: engineDetail }, "seats ready");
     const detail = () => ({ phase: session.phase, policyVersion: weights.version, seats: seats.all.length });
-    const health = () => ({ ok: session.phase !== "waiting", detail: detail() });
+    const health = () => ({ ok: session.phase !== "waiting", detail: { ...detail(), engine } });
     const door = keep(await openSideDoor(config.actors.http, metrics.registry, health));
     host.emit(listening("actor", "", door.url));
     const learner = keep(new LearnerLine((address) => transport.connectRollouts(address)));

@@ -6,11 +6,12 @@
 import { receiveMessageOnPort } from "node:worker_threads";
 import type { Engine } from "../../core/engine/engine.js";
 import { createEngine } from "../../core/engine/select.js";
-import { createModel } from "../../core/model/create.js";
 import type { VectorEnvironment } from "../../core/env/environment.js";
-import { SkeinError, toSkeinError } from "../../core/errors.js";
+import { SkeinError } from "../../core/errors.js";
+import { createModel } from "../../core/model/create.js";
 import { createPolicySampler, type PolicySampler } from "../../core/model/policy-sampler.js";
 import { deriveSeed, Random } from "../../core/random.js";
+import { serve, type Work } from "../../core/threads/serve.js";
 import type { RolloutColumns, RolloutRequest, WeightsSnapshot } from "../../core/types.js";
 import { loadEnvironment } from "../../envs/index.js";
 import { EpisodeBook, FragmentBuilder } from "./fragment.js";
@@ -23,6 +24,7 @@ class RolloutThread {
   private random = new Random(0);
   private started = false;
   private version = -1;
+  private offered: WeightsSnapshot | null = null;
 
   constructor(
     private readonly start: ThreadStart,
@@ -42,8 +44,6 @@ class RolloutThread {
 
   async collect(request: RolloutRequest): Promise<{ columns: RolloutColumns; times: FragmentTimes }> {
     if (!this.started) await this.begin(request);
-    if (this.version < 0)
-      throw new SkeinError("INTERNAL", "rollout thread: asked to collect before any weights came");
     const { environment, sampler, random } = this;
     const steps = this.start.config.actors.fragmentSteps;
     const builder = new FragmentBuilder(environment, this.book, steps, this.seeds);
@@ -52,6 +52,8 @@ class RolloutThread {
     let swaps = 0;
     for (let t = 0; t < steps; t++) {
       if (!request.exact && this.swapNewest()) swaps++;
+      if (this.version < 0)
+        throw new SkeinError("INTERNAL", "rollout thread: asked to collect before any weights came");
       const before = performance.now();
       const inputs = { steps: environment.count, observations: environment.observations, actions: null };
       const { policy } = await this.engine.forward(inputs, ["policy"]);
@@ -88,61 +90,53 @@ class RolloutThread {
     this.started = true;
   }
 
+  /** Newer weights: swapped in before the next step that may take them. */
+  offer(weights: WeightsSnapshot): void {
+    this.offered = weights;
+  }
+
   /** Takes what has arrived while the thread was busy; only the newest weights count. */
   private swapNewest(): boolean {
-    let newest: WeightsSnapshot | null = null;
     for (;;) {
       const received = receiveMessageOnPort(this.start.port) as { message: ToThread } | undefined;
       if (received === undefined) break;
       // "stop" is only ever sent to an idle thread, "collect" only after the fragment before it.
-      if (received.message.kind === "weights") newest = received.message.weights;
+      if (received.message.kind === "weights") this.offer(received.message.weights);
     }
-    if (newest !== null) this.swap(newest);
-    return newest !== null;
+    const { offered } = this;
+    if (offered === null) return false;
+    this.offered = null;
+    this.swap(offered);
+    return true;
   }
 }
 
-async function createThread(start: ThreadStart): Promise<RolloutThread> {
+async function createThread(start: ThreadStart): Promise<Work<ToThread, FromThread>> {
   const { environment: choice, actors, model, engine: engineChoice } = start.config;
   const loaded = await loadEnvironment(choice, process.cwd());
   const { observationSpace, actionSpace } = loaded.spec;
-  const { engine } = await createEngine(
+  const { engine, detail } = await createEngine(
     engineChoice,
-    createModel({ kind: model.kind, hidden: model.hidden, observationSpace, actionSpace }),
+    createModel({ ...model, observationSpace, actionSpace }),
+    { threads: 1 },
   );
-  return new RolloutThread(start, loaded.vectorize(actors.environments), engine);
+  const thread = new RolloutThread(start, loaded.vectorize(actors.environments), engine);
+  return {
+    ready: { kind: "ready", engine: engine.id, detail },
+    async handle(message) {
+      if (message.kind === "weights") {
+        thread.offer(message.weights);
+        return null;
+      }
+      const { request, weights } = message;
+      if (weights !== null) thread.swap(weights);
+      return { kind: "fragment", request, ...(await thread.collect(request)) };
+    },
+    close: () => thread.close(),
+  };
 }
 
-/** Piscina task: serves its port until told to stop. Failures are told over the port, with their code. */
-export default async function serve(start: ThreadStart): Promise<void> {
-  const { port } = start;
-  const tell = (message: FromThread): void => port.postMessage(message);
-  try {
-    const thread = await createThread(start);
-    tell({ kind: "ready", engine: start.config.engine });
-    await new Promise<void>((resolve, reject) => {
-      const handle = async (message: ToThread): Promise<void> => {
-        switch (message.kind) {
-          case "weights":
-            thread.swap(message.weights);
-            break;
-          case "collect": {
-            if (message.weights !== null) thread.swap(message.weights);
-            const { columns, times } = await thread.collect(message.request);
-            tell({ kind: "fragment", request: message.request, columns, times });
-            break;
-          }
-          case "stop":
-            await thread.close();
-            resolve();
-        }
-      };
-      port.on("message", (message: ToThread) => void handle(message).catch(reject));
-    });
-  } catch (error) {
-    const { code, message } = toSkeinError(error);
-    tell({ kind: "failed", code, message });
-  } finally {
-    port.close();
-  }
+/** Piscina task: collects for the life of the actor. */
+export default async function rolloutThread(start: ThreadStart): Promise<void> {
+  await serve(start.port, () => createThread(start));
 }

@@ -1,13 +1,9 @@
 /** Builds what a learner consists of from its run file and, when it resumes, its newest checkpoint. */
 import { join } from "node:path";
 import type { RunConfig } from "../../core/config/schema.js";
-import type { Engine } from "../../core/engine/engine.js";
-import { createEngine } from "../../core/engine/select.js";
-import { createModel } from "../../core/model/create.js";
 import type { EnvironmentSpec } from "../../core/env/environment.js";
 import { widthOf } from "../../core/env/spaces.js";
 import { SkeinError } from "../../core/errors.js";
-import { initialWeights } from "../../core/model/init.js";
 import { resolveRecipe } from "../../core/recipes/index.js";
 import type { Recipe } from "../../core/recipes/recipe.js";
 import { steadySeconds, type Keep, type ServiceHost } from "../../core/services.js";
@@ -25,6 +21,8 @@ import { loadEnvironment } from "../../envs/index.js";
 import { Intake, type DropReason } from "./intake.js";
 import { Learner } from "./learner.js";
 import { RunFolder } from "./run-folder.js";
+import type { TrainerState } from "./trainer.js";
+import { TrainingLine } from "./training-line.js";
 
 /** The newest checkpoint of a run folder. Throws RUN_FOLDER where there is none. */
 async function newestCheckpoint(runFolder: string): Promise<Checkpoint> {
@@ -38,24 +36,10 @@ async function newestCheckpoint(runFolder: string): Promise<Checkpoint> {
   return readCheckpoint(newest);
 }
 
-/** An engine with the checkpoint's weights and moments, or with first ones. Throws CHECKPOINT_MISMATCH. */
-async function buildEngine(
-  config: RunConfig,
-  { observationSpace, actionSpace }: EnvironmentSpec,
-  resumed: Checkpoint | null,
-): Promise<{ readonly engine: Engine; readonly detail: string }> {
-  const model = createModel({
-    kind: config.model.kind,
-    hidden: config.model.hidden,
-    observationSpace,
-    actionSpace,
-  });
-  const { engine, detail } = await createEngine(config.engine, model);
-  engine.load(resumed?.weights ?? initialWeights(model, config.run.seed));
-  if (resumed !== null) {
-    engine.loadOptimizerState({ steps: resumed.state.optimizerSteps, tensors: resumed.optimizer });
-  }
-  return { engine, detail };
+/** What a checkpoint holds of training itself. */
+function trainerStateOf({ weights, optimizer, state }: Checkpoint): TrainerState {
+  const { random, trackers, optimizerSteps } = state;
+  return { weights, optimizer: { steps: optimizerSteps, tensors: optimizer }, random, trackers };
 }
 
 function buildIntake(
@@ -116,7 +100,7 @@ export interface LearnerPlace {
 
 export interface BuiltLearner {
   readonly learner: Learner;
-  readonly engine: Engine;
+  readonly training: TrainingLine;
   readonly intake: Intake;
   readonly onDelivery: DeliveryHandler;
   readonly registry: MetricsRegistry;
@@ -132,19 +116,21 @@ export async function buildLearner(
   const { spec } = await loadEnvironment(config.environment, process.cwd());
   const recipe = resolveRecipe(config.recipe);
   const checkpoint = resume ? await newestCheckpoint(runFolder) : null;
-  const { engine, detail } = await buildEngine(config, spec, checkpoint);
-  keep(engine);
-  emit({ event: "notice", level: "info", message: `engine ${engine.id}: ${detail}` });
+  const state = checkpoint === null ? null : trainerStateOf(checkpoint);
+  const training = keep(await TrainingLine.start(config, state));
+  const { engine, engineDetail, weights } = training;
+  emit({ event: "notice", level: "info", message: `engine ${engine}: ${engineDetail}` });
   const metrics = createLearnerMetrics();
   const intake = buildIntake(config, recipe, checkpoint, metrics);
   const resumed = checkpoint?.state ?? null;
   const folder = keep(await RunFolder.open(runFolder, config, spec.id, resumed?.envSteps ?? 0));
   const now = steadySeconds;
-  const learner = new Learner({ config, recipe, engine, intake, folder, metrics, emit, log, now, resumed });
+  const parts = { config, recipe, training, weights, intake, folder, metrics, resumed };
+  const learner = new Learner({ ...parts, emit, log, now });
   const onDelivery = intakeHandler(runId, spec, intake, metrics);
   const health = () => ({
     ok: true,
-    detail: { ...learner.progress, engine: engine.id, heldSteps: intake.heldSteps },
+    detail: { ...learner.progress, engine, heldSteps: intake.heldSteps },
   });
-  return { learner, engine, intake, onDelivery, registry: metrics.registry, health };
+  return { learner, training, intake, onDelivery, registry: metrics.registry, health };
 }

@@ -1,8 +1,9 @@
 /**
  * Takes rollouts in and hands them out as batches.
  *
- * Always: received = disposed + held, in steps. Every rollout acknowledged is received; it is disposed of when it is
- * trained on or dropped as a repeat or as stale. Only this module drops rollouts, and it counts each one.
+ * Always: received = disposed + held, in steps. Every rollout acknowledged is received; it is disposed of once it has
+ * been trained on, or when it is dropped as a repeat or as stale. A batch handed out is held until `advance`: else the
+ * gate, told in the meantime, would grant a batch too many. Only this module drops rollouts, and it counts each one.
  */
 import type { RunConfig } from "../../core/config/schema.js";
 import { stepCount, type Rollout } from "../../core/types.js";
@@ -31,12 +32,24 @@ export function oldestVersion(rollout: Rollout): number {
   return rollout.columns.versionRunValues.reduce((a, b) => Math.min(a, b), Number.POSITIVE_INFINITY);
 }
 
+/** What the books keep of a rollout, whose columns may be moved away. */
+interface Entry {
+  readonly seat: number;
+  readonly sequence: number;
+  readonly steps: number;
+}
+
+function entryOf({ seat, sequence, columns }: Rollout): Entry {
+  return { seat, sequence, steps: stepCount(columns) };
+}
+
 function newestVersion(rollout: Rollout): number {
   return rollout.columns.versionRunValues.reduce((a, b) => Math.max(a, b), 0);
 }
 
 export class Intake {
   private held: Rollout[] = [];
+  private inTraining: Entry[] = [];
   private waiting: (() => void) | null = null;
   private readonly lastSequence = new Map<number, number>();
   private readonly lastDisposed = new Map<number, number>();
@@ -95,9 +108,10 @@ export class Intake {
     this.waiting?.();
   }
 
-  /** The learner has trained up to `version`; to be called before that version is published. */
+  /** The learner has trained what it was handed, up to `version`; to be called before that version is published. */
   advance(version: number): void {
     this.version = version;
+    for (const entry of this.inTraining.splice(0)) this.dispose(entry);
   }
 
   /** The next batch for the version at hand, or null when `signal` aborts first. */
@@ -135,12 +149,12 @@ export class Intake {
   }
 
   private batchful(rollouts: readonly Rollout[]): Batchful {
-    const steps = rollouts.reduce((sum, rollout) => sum + stepCount(rollout.columns), 0);
-    for (const rollout of rollouts) this.dispose(rollout);
+    const entries = rollouts.map(entryOf);
+    this.inTraining.push(...entries);
     const lags = rollouts.map((rollout) => this.version - oldestVersion(rollout));
     return {
       rollouts,
-      steps,
+      steps: entries.reduce((sum, { steps }) => sum + steps, 0),
       policyLagMean: lags.reduce((a, b) => a + b, 0) / lags.length,
       policyLagMax: Math.max(...lags),
     };
@@ -148,13 +162,13 @@ export class Intake {
 
   private drop(reason: DropReason, rollout: Rollout): void {
     // A repeat or an orphan says nothing about how far its seat is.
-    if (reason === "stale") this.dispose(rollout);
+    if (reason === "stale") this.dispose(entryOf(rollout));
     else this.disposed += stepCount(rollout.columns);
     this.options.onDrop(reason, rollout);
   }
 
-  private dispose({ seat, sequence, columns }: Rollout): void {
-    this.disposed += stepCount(columns);
+  private dispose({ seat, sequence, steps }: Entry): void {
+    this.disposed += steps;
     this.lastDisposed.set(seat, Math.max(sequence, this.lastDisposed.get(seat) ?? 0));
   }
 

@@ -1,17 +1,17 @@
 /**
  * The learner's loop: wait for a batch, train, publish, report, checkpoint.
  *
+ * The network is elsewhere (`Training`): while it trains, this thread goes on taking rollouts in.
+ *
  * Always: version v is published only after all of batch v was applied with finite gradients kept and the others
  * skipped; a checkpoint is taken between batches and holds everything the next batch depends on.
  */
 import type { RunConfig } from "../../core/config/schema.js";
-import type { Engine } from "../../core/engine/engine.js";
 import type { FinishReason, RunEvent } from "../../core/progress.js";
-import { deriveSeed, Random } from "../../core/random.js";
-import { assembleBatch, type Batch } from "../../core/recipes/batch.js";
-import type { Readings, Recipe } from "../../core/recipes/recipe.js";
+import type { Recipe } from "../../core/recipes/recipe.js";
 import type { Logger } from "../../core/telemetry/logger.js";
 import type { LearnerMetrics } from "../../core/telemetry/metrics.js";
+import type { WeightsSnapshot } from "../../core/types.js";
 import type { Checkpoint, TrainingState } from "../../core/weights/checkpoint.js";
 import { checkpointHash, writeCheckpoint } from "../../core/weights/checkpoint.js";
 import { unlessAborted } from "../../core/waiting.js";
@@ -19,11 +19,11 @@ import { EpisodeWindow } from "./episode-window.js";
 import type { Batchful, Intake } from "./intake.js";
 import { Rate } from "./rate.js";
 import type { RunFolder } from "./run-folder.js";
-import { trainBatch } from "./train-batch.js";
+import type { Training } from "./trainer.js";
 
 /** The coordinator as the learner sees it: publish, and say how far things are. */
 export interface Upstream {
-  /** Hands out the present weights and the counts; returns the number of living actors. */
+  /** Hands out the learner's weights and the counts; returns the number of living actors. */
   advance(): Promise<number>;
 }
 
@@ -37,7 +37,9 @@ export interface LearnerProgress {
 export interface LearnerOptions {
   readonly config: RunConfig;
   readonly recipe: Recipe;
-  readonly engine: Engine;
+  readonly training: Training;
+  /** Those that `training` begins with. */
+  readonly weights: WeightsSnapshot;
   readonly intake: Intake;
   readonly folder: RunFolder;
   readonly metrics: LearnerMetrics;
@@ -49,33 +51,27 @@ export interface LearnerOptions {
 }
 
 export class Learner {
-  private readonly random: Random;
   private readonly episodes: EpisodeWindow;
-  private readonly trackers: Map<string, unknown>;
   private readonly startedAt: number;
-  private policyVersion: number;
+  private newest: WeightsSnapshot;
   private updates: number;
   private envSteps: number;
   private checkpointedVersion: number;
+  private midBatch = false;
 
   constructor(private readonly options: LearnerOptions) {
-    const { config, recipe, resumed, now } = options;
-    this.random =
-      resumed === null
-        ? new Random(deriveSeed(config.run.seed, "learner"))
-        : Random.fromState(resumed.random);
+    const { resumed, now, weights } = options;
     this.episodes = new EpisodeWindow(resumed?.recentReturns ?? [], resumed?.episodes ?? 0);
-    this.trackers = new Map(
-      Object.entries(recipe.trackers).map(([name, tracker]) => [
-        name,
-        resumed?.trackers[name] ?? tracker.initial,
-      ]),
-    );
-    this.policyVersion = resumed?.policyVersion ?? 0;
+    this.newest = weights;
     this.updates = resumed?.updates ?? 0;
     this.envSteps = resumed?.envSteps ?? 0;
     this.checkpointedVersion = resumed?.policyVersion ?? -1;
     this.startedAt = now();
+  }
+
+  /** After the last whole batch, labelled with its version. */
+  get weights(): WeightsSnapshot {
+    return this.newest;
   }
 
   get progress(): LearnerProgress {
@@ -87,18 +83,20 @@ export class Learner {
     return this.options.now() - this.startedAt;
   }
 
-  /** Trains until the run is solved, out of steps, or `stop` aborts; leaves a checkpoint behind either way. */
+  /**
+   * Trains until the run is solved, out of steps, or `stop` aborts; leaves a checkpoint behind either way. Where a
+   * batch fails, the last checkpoint stays.
+   */
   async run(upstream: Upstream, stop: AbortSignal): Promise<FinishReason> {
     try {
       return await this.loop(upstream, stop);
     } finally {
-      if (this.checkpointedVersion !== this.policyVersion) await this.checkpoint();
-      this.options.emit({
-        event: "notice",
-        level: "info",
-        message: `checkpoint of version ${this.policyVersion}: sha256 ${checkpointHash(this.snapshot())}`,
-      });
+      if (!this.midBatch) await this.leaveCheckpoint();
     }
+  }
+
+  private get policyVersion(): number {
+    return this.newest.version;
   }
 
   private async loop(upstream: Upstream, stop: AbortSignal): Promise<FinishReason> {
@@ -123,7 +121,8 @@ export class Learner {
       updates.add(this.updates);
       this.announce(batch, stats, actors, steps.perSecond, updates.perSecond);
       reason = this.finishReason();
-      if (this.policyVersion % this.options.config.learner.checkpointEvery === 0) await this.checkpoint();
+      if (this.policyVersion % this.options.config.learner.checkpointEvery === 0)
+        await this.write(await this.snapshot());
       metrics.policyVersion.set(this.policyVersion);
     }
     return reason;
@@ -137,30 +136,29 @@ export class Learner {
   }
 
   private async train(batchful: Batchful): Promise<Readonly<Record<string, number>>> {
-    const { config, recipe, engine, metrics, now } = this.options;
+    const { training, intake, metrics, log, now } = this.options;
+    const { rollouts, steps } = batchful;
+    // Read before the rollouts are moved away.
+    const returns = rollouts.map(({ columns }) => columns.rowCounters["episodeReturn"]?.slice());
     const from = now();
-    const batch = assembleBatch(batchful.rollouts);
-    this.observe(batch);
-    const { anneal, learningRate } = recipe.update;
-    const remaining = Math.max(0, 1 - this.envSteps / config.stop.envSteps);
-    const result = await trainBatch(
-      engine,
-      recipe,
-      batch,
-      this.readings(),
-      anneal ? learningRate * remaining : learningRate,
-      this.random,
-    );
-    for (const { columns } of batchful.rollouts) this.episodes.add(columns.rowCounters["episodeReturn"]);
-    this.policyVersion++;
-    this.options.intake.advance(this.policyVersion);
+    this.midBatch = true;
+    const result = await training.train(rollouts, this.learningRate());
+    this.midBatch = false;
+    this.newest = result.weights;
+    intake.advance(this.policyVersion);
+    for (const part of returns) this.episodes.add(part);
     this.updates += result.updates;
-    this.envSteps += batchful.steps;
-    this.options.log.debug({ version: this.policyVersion, ...result.stats }, "batch trained");
+    this.envSteps += steps;
+    const { seconds } = result;
+    log.debug({ version: this.policyVersion, seconds, ...result.stats }, "batch trained");
     metrics.updateSeconds.observe(now() - from);
-    metrics.envSteps.inc(batchful.steps);
+    metrics.assembleSeconds.observe(seconds.assemble);
+    metrics.evaluateSeconds.observe(seconds.evaluate);
+    metrics.deriveSeconds.observe(seconds.derive);
+    metrics.engineUpdateSeconds.observe(seconds.update);
+    metrics.envSteps.inc(steps);
     metrics.updates.inc(result.updates);
-    metrics.trainedRollouts.inc(batchful.rollouts.length);
+    metrics.trainedRollouts.inc(rollouts.length);
     if (result.skipped > 0) {
       metrics.skippedUpdates.inc(result.skipped);
       this.options.emit({
@@ -172,19 +170,11 @@ export class Learner {
     return result.stats;
   }
 
-  private observe(batch: Batch): void {
-    for (const [name, tracker] of Object.entries(this.options.recipe.trackers)) {
-      this.trackers.set(name, tracker.observe(this.trackers.get(name), batch));
-    }
-  }
-
-  private readings(): Readings {
-    return Object.fromEntries(
-      Object.entries(this.options.recipe.trackers).map(([name, tracker]) => [
-        name,
-        tracker.read(this.trackers.get(name)),
-      ]),
-    );
+  /** The one in force for the next batch. */
+  private learningRate(): number {
+    const { config, recipe } = this.options;
+    const { anneal, learningRate } = recipe.update;
+    return anneal ? learningRate * Math.max(0, 1 - this.envSteps / config.stop.envSteps) : learningRate;
   }
 
   private announce(
@@ -229,12 +219,12 @@ export class Learner {
     return null;
   }
 
-  private snapshot(): Checkpoint {
-    const { config, engine, intake } = this.options;
-    const optimizer = engine.optimizerState();
+  private async snapshot(): Promise<Checkpoint> {
+    const { config, training, intake } = this.options;
+    const { weights, optimizer, random, trackers } = await training.state();
     return {
       config,
-      weights: engine.weights(this.policyVersion),
+      weights,
       optimizer: optimizer.tensors,
       state: {
         policyVersion: this.policyVersion,
@@ -244,17 +234,27 @@ export class Learner {
         recentReturns: this.episodes.returns,
         disposedSteps: intake.disposedSteps,
         seatSequences: intake.disposedSequences,
-        random: this.random.state(),
-        trackers: Object.fromEntries(this.trackers),
+        random,
+        trackers,
         optimizerSteps: optimizer.steps,
       },
     };
   }
 
-  private async checkpoint(): Promise<void> {
+  private async leaveCheckpoint(): Promise<void> {
+    const snapshot = await this.snapshot();
+    if (this.checkpointedVersion !== this.policyVersion) await this.write(snapshot);
+    this.options.emit({
+      event: "notice",
+      level: "info",
+      message: `checkpoint of version ${this.policyVersion}: sha256 ${checkpointHash(snapshot)}`,
+    });
+  }
+
+  private async write(snapshot: Checkpoint): Promise<void> {
     const { config, folder, metrics, log, now } = this.options;
     const from = now();
-    const path = await writeCheckpoint(folder.checkpoints, this.snapshot(), config.learner.keepCheckpoints);
+    const path = await writeCheckpoint(folder.checkpoints, snapshot, config.learner.keepCheckpoints);
     log.info({ path, seconds: now() - from }, "checkpoint written");
     await folder.drawCurve();
     this.checkpointedVersion = this.policyVersion;

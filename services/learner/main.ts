@@ -17,20 +17,21 @@ export async function runLearner(
   const { transport: wires, learner: settings } = run.config;
   return withTeardown(async (keep) => {
     const built = await buildLearner(run, place, host, keep);
-    const { learner, engine, intake } = built;
+    const { learner, training, intake } = built;
     const transport = keep(createTransport(wires));
     const data = keep(await transport.serveRollouts(built.onDelivery, settings.address));
     const control = keep(transport.connectControl(coordinator));
     const door = keep(await openSideDoor(settings.http, built.registry, built.health));
     host.emit(listening("learner", data.address, door.url));
     const dataAddress = settings.advertise ?? data.address;
-    const progress = () => learner.progress;
-    const membership = keep(await Membership.open({ control, dataAddress, engine, intake, progress }));
-    // A learner that has lost its coordinator for good still writes its checkpoint before it says so.
+    const membership = keep(await Membership.open({ control, dataAddress, learner, intake }));
+    // A learner that has lost its coordinator for good still writes its checkpoint before it says so; one that has
+    // lost its training thread has none to write.
     const lost = new AbortController();
-    membership.failed.catch(() => lost.abort());
+    const failed = Promise.race([membership.failed, training.failed]);
+    failed.catch(() => lost.abort());
     const reason = await learner.run(membership, AbortSignal.any([host.signal, lost.signal]));
-    if (lost.signal.aborted) await membership.failed;
+    if (lost.signal.aborted) await failed;
     await membership.finish();
     const { envSteps, updates, meanReturn100, policyVersion } = learner.progress;
     const wallSeconds = learner.wallSeconds;

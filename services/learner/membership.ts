@@ -1,10 +1,9 @@
 /** The learner's side of the coordinator: registers with its counts, publishes weights, reports how far it is. */
-import type { Engine } from "../../core/engine/engine.js";
 import { Session } from "../../core/transport/session.js";
 import type { Control, Phase } from "../../core/transport/transport.js";
 import { settledWithin } from "../../core/waiting.js";
-import type { LearnerProgress } from "./learner.js";
 import type { Intake } from "./intake.js";
+import type { Learner } from "./learner.js";
 
 const FINISH_SECONDS = 3;
 /**
@@ -17,9 +16,8 @@ export interface MembershipOptions {
   readonly control: Control;
   /** Where actors reach the learner. */
   readonly dataAddress: string;
-  readonly engine: Engine;
+  readonly learner: Pick<Learner, "weights" | "progress">;
   readonly intake: Intake;
-  readonly progress: () => LearnerProgress;
 }
 
 export class Membership {
@@ -34,18 +32,18 @@ export class Membership {
 
   /** Registers and publishes the weights at hand. */
   static async open(options: MembershipOptions): Promise<Membership> {
-    const { control, dataAddress, engine, progress } = options;
-    const publish = (): Promise<void> => control.publishWeights(engine.weights(progress().policyVersion));
+    const { control, dataAddress, learner, intake } = options;
+    const publish = (): Promise<void> => control.publishWeights(learner.weights);
     const session = await Session.open({
       control,
-      appliedVersion: () => progress().policyVersion,
+      appliedVersion: () => learner.progress.policyVersion,
       request: () => ({
         role: "learner",
         name: "learner",
         index: null,
         dataAddress,
-        policyVersion: progress().policyVersion,
-        ...countsOf(options.intake),
+        policyVersion: learner.progress.policyVersion,
+        ...countsOf(intake),
       }),
     });
     session.onRenewed = publish;
@@ -58,10 +56,9 @@ export class Membership {
     return this.session.failed;
   }
 
-  /** Hands out the present weights and the counts; returns the number of living actors. */
+  /** Hands out the learner's weights and the counts; returns the number of living actors. */
   async advance(): Promise<number> {
-    const { control, engine, progress } = this.options;
-    await control.publishWeights(engine.weights(progress().policyVersion));
+    await this.options.control.publishWeights(this.options.learner.weights);
     return this.report("running");
   }
 
@@ -77,9 +74,9 @@ export class Membership {
   }
 
   private async report(phase: Phase): Promise<number> {
-    const { control, intake, progress } = this.options;
+    const { control, intake, learner } = this.options;
     const { leaseId } = this.session;
-    const reply = await control.report({ leaseId, phase, ...progress(), ...countsOf(intake) });
+    const reply = await control.report({ leaseId, phase, ...learner.progress, ...countsOf(intake) });
     if (reply.known) return reply.actors;
     await this.session.renew(leaseId);
     // Registering says that the run goes on; its end has to be said again.

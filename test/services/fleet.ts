@@ -4,7 +4,7 @@
  * which the gate can only infer from reports.
  */
 import type { Random } from "../../core/random.js";
-import { stepCount, type Rollout, type RolloutRequest } from "../../core/types.js";
+import type { Rollout, RolloutRequest } from "../../core/types.js";
 import { WorkGate, type WorkGateOptions } from "../../services/coordinator/work-gate.js";
 import type { TrainingState } from "../../core/weights/checkpoint.js";
 import { Intake, type Batchful, type DropReason } from "../../services/learner/intake.js";
@@ -12,8 +12,8 @@ import { countsOf, NOTHING_YET, smallRollout } from "./fixture.js";
 
 export interface FleetOptions extends WorkGateOptions {
   readonly seats: number;
-  /** The learner tells its counts not only after a batch: what it drops while it waits is known too. */
-  readonly reportsWhileWaiting: boolean;
+  /** The learner tells its counts not only after a batch, but at any time, also while it trains. */
+  readonly reportsBetween: boolean;
 }
 
 /** What a checkpoint tells a learner of its books. */
@@ -125,7 +125,7 @@ export class Fleet {
       if (seat.collecting === null) moves.push(() => this.ask(seat));
     }
     if (this.training !== null) moves.push(() => this.train());
-    else if (this.options.reportsWhileWaiting) moves.push(() => this.report());
+    if (this.options.reportsBetween) moves.push(() => this.report());
     const order = Uint32Array.from(moves, (_, i) => i);
     this.random.shuffle(order);
     for (const k of order) if (moves[k]!()) return true;
@@ -195,8 +195,7 @@ export class Fleet {
       (sum, { collecting, sending }) => sum + sending.length + (collecting === null ? 0 : 1),
       0,
     );
-    const training = this.training?.rollouts.reduce((sum, { columns }) => sum + stepCount(columns), 0) ?? 0;
-    return training + this.intake.heldSteps + onTheWay * this.options.fragmentSteps;
+    return this.intake.heldSteps + onTheWay * this.options.fragmentSteps;
   }
 
   private newIntake(from: LearnerState): Intake {

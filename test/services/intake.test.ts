@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { Random } from "../../core/random.js";
+import { buffersOf } from "../../core/threads/buffers.js";
 import { stepCount, type Rollout } from "../../core/types.js";
 import { Intake, type DropReason, type IntakeOptions } from "../../services/learner/intake.js";
 import { smallRollout } from "./fixture.js";
@@ -36,7 +37,19 @@ describe("an intake", () => {
     expect(ids(batch)).toEqual(["run/1/1", "run/0/1", "run/2/1"]);
     expect(batch!.steps).toBe(11);
     expect(ids(await intake.next(never))).toEqual(["run/3/1"]);
-    expect(intake.heldSteps).toBe(0);
+  });
+
+  it("holds a batch until it has been trained on, even where its arrays have been moved away", async () => {
+    const { intake } = intakeOf();
+    intake.add(smallRollout({ seat: 0, steps: 8 }));
+    intake.add(smallRollout({ seat: 1, steps: 5 }));
+    const batch = await intake.next(never);
+    structuredClone(batch!.rollouts, { transfer: buffersOf(batch!.rollouts) });
+    expect([intake.heldSteps, intake.disposedSteps]).toEqual([13, 0]);
+    expect(intake.disposedSequences).toEqual([]);
+    intake.advance(1);
+    expect([intake.heldSteps, intake.disposedSteps]).toEqual([5, 8]);
+    expect(intake.disposedSequences).toEqual([[0, 1]]);
   });
 
   it("makes the learner wait until a batch is there", async () => {
@@ -66,6 +79,7 @@ describe("an intake", () => {
     intake.add(smallRollout({ seat: 0, sequence: 4 }));
     intake.add(smallRollout({ seat: 1, sequence: 1 }));
     expect(ids(await intake.next(never))).toEqual(["run/0/6", "run/1/1"]);
+    intake.advance(1);
     expect(drops).toEqual([
       ["duplicate", "run/0/5"],
       ["duplicate", "run/0/6"],
@@ -119,6 +133,7 @@ describe("an intake", () => {
     ] as const)
       intake.add(smallRollout({ seat, sequence }));
     await intake.next(never);
+    intake.advance(1);
     expect(intake.receivedSequences).toEqual([
       [0, 2],
       [1, 1],
@@ -142,6 +157,7 @@ describe("an intake", () => {
       }
       for (let k = 1; k <= 5; k++) {
         expect(ids(await intake.next(never))).toEqual([`run/0/${k}`, `run/1/${k}`, `run/2/${k}`]);
+        intake.advance(0);
       }
       expect(intake.heldSteps).toBe(0);
     }

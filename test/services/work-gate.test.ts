@@ -41,7 +41,7 @@ function combinations(deterministic: boolean): FleetOptions[] {
           maxPolicyLag,
           seats,
           deterministic,
-          reportsWhileWaiting: false,
+          reportsBetween: false,
         });
       }
     }
@@ -152,20 +152,22 @@ describe("a work gate", () => {
 
 describe("a work gate with an honest learner", () => {
   it.each(combinations(false).map((options) => [nameOf(options), options] as const))(
-    "never has more than maxPolicyLag batches ahead of a grant, and training never stops (%s)",
+    "never has more than maxPolicyLag batches ahead of a grant, whenever the learner reports, and training never stops (%s)",
     async (_name, options) => {
-      const fleet = new Fleet(options, new Random(17));
-      await fleet.runTo(40);
-      const ahead = fleet.grants.map((grant) => grant.batchesAhead);
-      expect(Math.max(...ahead)).toBeLessThanOrEqual(options.maxPolicyLag);
-      expect(fleet.batches.every((batch) => batch.policyLagMax <= options.maxPolicyLag)).toBe(true);
-      expect(fleet.intake.receivedSteps).toBe(fleet.intake.disposedSteps + fleet.intake.heldSteps);
+      for (const reportsBetween of [false, true]) {
+        const fleet = new Fleet({ ...options, reportsBetween }, new Random(17));
+        await fleet.runTo(40);
+        const ahead = fleet.grants.map((grant) => grant.batchesAhead);
+        expect(Math.max(...ahead)).toBeLessThanOrEqual(options.maxPolicyLag);
+        expect(fleet.batches.every((batch) => batch.policyLagMax <= options.maxPolicyLag)).toBe(true);
+        expect(fleet.intake.receivedSteps).toBe(fleet.intake.disposedSteps + fleet.intake.heldSteps);
+      }
     },
   );
 
   it("goes as far ahead as it may", async () => {
     const options = { batchSteps: 8, fragmentSteps: 4, maxPolicyLag: 2, seats: 9, deterministic: false };
-    const fleet = new Fleet({ ...options, reportsWhileWaiting: false }, new Random(5));
+    const fleet = new Fleet({ ...options, reportsBetween: false }, new Random(5));
     await fleet.runTo(40);
     expect(Math.max(...fleet.grants.map((grant) => grant.batchesAhead))).toBe(2);
   });
@@ -184,7 +186,7 @@ describe("a work gate with an honest learner", () => {
       maxPolicyLag: 2,
       seats: 1,
       deterministic: false,
-      reportsWhileWaiting: false,
+      reportsBetween: false,
     };
     const fleet = new Fleet(options, new Random(3));
     await fleet.runTo(60);
@@ -218,7 +220,7 @@ describe("a work gate when things go wrong", () => {
     "training goes on, every batch is fresh and the books balance: %s",
     async (_n, fault) => {
       for (const combination of combinations(false)) {
-        const options = { ...combination, reportsWhileWaiting: true };
+        const options = { ...combination, reportsBetween: true };
         for (const seed of [1, 2, 3]) {
           const random = new Random(seed);
           const fleet = new Fleet(options, random);
@@ -240,7 +242,7 @@ describe("a work gate when things go wrong", () => {
         maxPolicyLag: 1,
         seats: 3,
         deterministic: false,
-        reportsWhileWaiting: true,
+        reportsBetween: true,
       };
       const fleet = new Fleet(options, random);
       await fleet.runTo(20, () => {
@@ -286,7 +288,7 @@ describe("a deterministic work gate", () => {
         maxPolicyLag: 1,
         seats: 3,
         deterministic: true,
-        reportsWhileWaiting: false,
+        reportsBetween: false,
       };
       const fleet = new Fleet(options, random);
       await fleet.runTo(15, () => {

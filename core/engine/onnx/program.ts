@@ -123,7 +123,7 @@ export function updateProgram(model: Model, shapes: InputShapes, want: readonly 
     const gradient = tf.concat1d(
       traced.parameters.map((parameter, k) => {
         const gradient = grads[k] as tf.Tensor | undefined;
-        return tf.reshape(gradient ?? tf.zerosLike(parameter), [-1]) as tf.Tensor1D;
+        return tf.reshape<tf.Rank.R1>(gradient ?? tf.zerosLike(parameter), [-1]);
       }),
     );
     const stepped = adam(tracing, gradient);
