@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { Engine } from "../../core/engine/engine.js";
 import { box, discrete } from "../../core/env/spaces.js";
-import { createModel } from "../../core/engine/select.js";
+import { createModel } from "../../core/model/create.js";
 import { Random } from "../../core/random.js";
 import { assembleBatch } from "../../core/recipes/batch.js";
 import { initialMoments, observe, std } from "../../core/algo/running-moments.js";

@@ -2,7 +2,8 @@
 import { parseRunConfig } from "../../core/config/load.js";
 import type { RunConfig } from "../../core/config/schema.js";
 import type { Engine } from "../../core/engine/engine.js";
-import { createEngine, createModel } from "../../core/engine/select.js";
+import { createEngine } from "../../core/engine/select.js";
+import { createModel } from "../../core/model/create.js";
 import { box, discrete } from "../../core/env/spaces.js";
 import { Random } from "../../core/random.js";
 import { resolveRecipe } from "../../core/recipes/index.js";
