@@ -1,14 +1,16 @@
 /**
  * One rollout thread: a vector environment and an engine. Runs for the life of the actor as one task of its pool.
  *
- * Always: weights change only between two steps, and every step carries the version it was taken with.
+ * Always: weights change only between two steps, and every step carries the version it was taken with. An episode
+ * keeps its memory across fragments and across weights: what older weights remembered is the stored state that a row
+ * is trained from (Kapturowski et al. 2019, "Recurrent experience replay in distributed reinforcement learning").
  */
 import { receiveMessageOnPort } from "node:worker_threads";
 import type { Engine } from "../../core/engine/engine.js";
 import { createEngine, createModel } from "../../core/engine/select.js";
 import type { VectorEnvironment } from "../../core/env/environment.js";
 import { SkeinError, toSkeinError } from "../../core/errors.js";
-import { createPolicySampler, type PolicySampler } from "../../core/model/policy-sampler.js";
+import { PolicyRunner } from "../../core/model/policy-runner.js";
 import { deriveSeed, Random } from "../../core/random.js";
 import type { RolloutColumns, RolloutRequest, WeightsSnapshot } from "../../core/types.js";
 import { loadEnvironment } from "../../envs/index.js";
@@ -16,7 +18,7 @@ import { EpisodeBook, FragmentBuilder } from "./fragment.js";
 import type { FragmentTimes, FromThread, ThreadStart, ToThread } from "./messages.js";
 
 class RolloutThread {
-  private readonly sampler: PolicySampler;
+  private readonly policy: PolicyRunner;
   private book = new EpisodeBook(0);
   private readonly seeds: Uint32Array;
   private random = new Random(0);
@@ -27,10 +29,10 @@ class RolloutThread {
     private readonly start: ThreadStart,
     private readonly environment: VectorEnvironment,
     private readonly engine: Engine,
+    stateWidth: number,
   ) {
-    const { count, spec } = environment;
-    this.sampler = createPolicySampler(spec.actionSpace, count);
-    this.seeds = new Uint32Array(count);
+    this.policy = new PolicyRunner(engine, environment, stateWidth);
+    this.seeds = new Uint32Array(environment.count);
   }
 
   /** Loads them whatever their version: a learner that went back to a checkpoint gives versions out anew. */
@@ -43,21 +45,20 @@ class RolloutThread {
     if (!this.started) await this.begin(request);
     if (this.version < 0)
       throw new SkeinError("INTERNAL", "rollout thread: asked to collect before any weights came");
-    const { environment, sampler, random } = this;
+    const { environment, policy, random } = this;
     const steps = this.start.config.actors.fragmentSteps;
-    const builder = new FragmentBuilder(environment, this.book, steps, this.seeds);
+    const builder = new FragmentBuilder(environment, this.book, steps, this.seeds, policy.states);
     let inferenceMs = 0;
     let environmentMs = 0;
     let swaps = 0;
     for (let t = 0; t < steps; t++) {
       if (!request.exact && this.swapNewest()) swaps++;
       const before = performance.now();
-      const inputs = { steps: environment.count, observations: environment.observations, actions: null };
-      const { policy } = await this.engine.forward(inputs, ["policy"]);
-      sampler.sample(policy, random);
-      builder.decide(sampler.actions, sampler.logprobs, this.version);
+      await policy.decide(random);
+      builder.decide(policy.actions, policy.logprobs, this.version);
       const between = performance.now();
-      await environment.step(sampler.actions);
+      await environment.step(policy.actions);
+      policy.forgetEnded();
       builder.outcome();
       inferenceMs += between - before;
       environmentMs += performance.now() - between;
@@ -105,11 +106,9 @@ async function createThread(start: ThreadStart): Promise<RolloutThread> {
   const { environment: choice, actors, model, engine: engineChoice } = start.config;
   const loaded = await loadEnvironment(choice, process.cwd());
   const { observationSpace, actionSpace } = loaded.spec;
-  const { engine } = await createEngine(
-    engineChoice,
-    createModel({ kind: model.kind, hidden: model.hidden, observationSpace, actionSpace }),
-  );
-  return new RolloutThread(start, loaded.vectorize(actors.environments), engine);
+  const network = createModel({ kind: model.kind, hidden: model.hidden, observationSpace, actionSpace });
+  const { engine } = await createEngine(engineChoice, network);
+  return new RolloutThread(start, loaded.vectorize(actors.environments), engine, network.stateWidth);
 }
 
 /** Piscina task: serves its port until told to stop. Failures are told over the port, with their code. */

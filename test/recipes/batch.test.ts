@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { Random } from "../../core/random.js";
-import { assembleBatch, selectSteps, stepColumn, withColumns } from "../../core/recipes/batch.js";
+import { assembleBatch, stepColumn, withColumns } from "../../core/recipes/batch.js";
+import { selectSteps } from "../../core/recipes/select.js";
 import type { Rollout } from "../../core/types.js";
 import { randomBatch, randomRollout } from "./fixture.js";
 
@@ -91,7 +92,7 @@ describe("an assembled batch", () => {
       expect(act).toThrow(expect.objectContaining({ code: "SHAPE" }) as Error);
     }
     expect(() => assembleBatch([first, randomRollout(random, { observationWidth: 4 })])).toThrow(
-      "expected observations and actions 3 and 1 wide, got 4 and 1",
+      "expected observationWidth 3, got 4",
     );
   });
 });
