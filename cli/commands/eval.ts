@@ -1,5 +1,6 @@
 /** `skein eval`: plays episodes with a checkpoint's policy and reports their returns. */
-import { createEngine, createModel } from "../../core/engine/select.js";
+import { createEngine } from "../../core/engine/select.js";
+import { createModel } from "../../core/model/create.js";
 import { PolicyRunner } from "../../core/model/policy-runner.js";
 import { deriveSeed, Random } from "../../core/random.js";
 import { openCheckpoint, type CheckpointPolicy } from "./checkpoint-policy.js";
@@ -26,7 +27,7 @@ async function playFirstEpisodes(
   const { engine } = await createEngine(config.engine, network);
   engine.load(checkpoint.weights);
   const vector = environment.vectorize(count);
-  const policy = new PolicyRunner(engine, vector, network.stateWidth);
+  const policy = new PolicyRunner(engine, network, vector);
   const random = sample ? new Random(deriveSeed(seed, "eval policy")) : null;
   await vector.reset(Uint32Array.from({ length: count }, (_, i) => deriveSeed(seed, "eval", i)));
   const returns = new Array<number>(count).fill(0);

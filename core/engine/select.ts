@@ -1,8 +1,7 @@
 /** Which engine runs: what is installed, what works, and why not. */
 import { createRequire } from "node:module";
 import { messageOf, SkeinError } from "../errors.js";
-import { mlp } from "../model/mlp.js";
-import type { Model, ModelSpec } from "../model/model.js";
+import type { Model } from "../model/model.js";
 import type { RunConfig } from "../config/schema.js";
 import type { Engine } from "./engine.js";
 
@@ -90,15 +89,6 @@ export async function probeEngines(): Promise<EngineProbe[]> {
     }
   }
   return probes;
-}
-
-export function createModel(spec: ModelSpec): Model {
-  switch (spec.kind) {
-    case "mlp":
-      return mlp(spec);
-    default:
-      throw new SkeinError("INTERNAL", `model ${spec.kind}: not built yet`);
-  }
 }
 
 /**

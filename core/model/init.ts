@@ -48,6 +48,26 @@ function initialTensor(spec: ParameterSpec, seed: number): NamedTensor {
   };
 }
 
+/** Weight [inputs, outputs], orthogonal, and bias [outputs], 0, of the linear layer `name`. */
+export function denseSpecs(name: string, inputs: number, outputs: number, gain: number): ParameterSpec[] {
+  return [
+    { name: `${name}/weight`, shape: [inputs, outputs], init: { kind: "orthogonal", gain } },
+    { name: `${name}/bias`, shape: [outputs], init: { kind: "constant", value: 0 } },
+  ];
+}
+
+/** The layers `name/0`, `name/1` … between `widths`; gain √2, of the last one `outputGain`. */
+export function towerSpecs(
+  name: string,
+  widths: readonly number[],
+  outputGain = Math.SQRT2,
+): ParameterSpec[] {
+  return widths.slice(1).flatMap((outputs, k) => {
+    const gain = k + 2 === widths.length ? outputGain : Math.SQRT2;
+    return denseSpecs(`${name}/${k}`, widths[k]!, outputs, gain);
+  });
+}
+
 /** Version 0 of a network. */
 export function initialWeights(model: Model, seed: number): WeightsSnapshot {
   return { version: 0, tensors: model.parameters.map((spec) => initialTensor(spec, seed)) };

@@ -1,31 +1,88 @@
-/** Building blocks of the networks. */
+/**
+ * Building blocks of every network. Where TensorFlow.js's own gradient takes more passes over memory than needed, or
+ * kernels that are slow or missing on some backend, an operation brings its own.
+ */
 import * as tf from "@tensorflow/tfjs-core";
 import type { Space } from "../env/spaces.js";
 
 /**
- * x·w + b, x [N, I], w [I, O], b [O]. The gradient transposes explicitly: the transposeA/transposeB flags that
- * TensorFlow.js's own matMul gradient sets take a naive path in its WebAssembly backend, several times slower.
+ * A function of `inputs` with a gradient of its own. `forward` gives the value and what the gradient needs of it;
+ * `gradient` gives one tensor for each input. Tensors that `forward` only closes over count as constants, and live on
+ * in `gradient` only where they are saved.
  */
-export const linear = tf.customGrad((x, w, b, save) => {
-  const [input, weight, bias] = [x as tf.Tensor2D, w as tf.Tensor2D, b as tf.Tensor1D];
-  (save as tf.GradSaveFunc)([input, weight]);
-  return {
-    value: tf.add(tf.matMul(input, weight), bias),
-    gradFunc: (dy: tf.Tensor, saved: tf.Tensor[]) => {
-      const [savedInput, savedWeight] = saved as [tf.Tensor2D, tf.Tensor2D];
-      const dOut = dy as tf.Tensor2D;
-      return [
-        tf.matMul(dOut, tf.transpose(savedWeight)),
-        tf.matMul(tf.transpose(savedInput), dOut),
-        tf.sum(dOut, 0),
-      ];
+export function withGradient<Value extends tf.Tensor>(
+  inputs: readonly tf.Tensor[],
+  forward: () => { readonly value: Value; readonly saved: readonly tf.Tensor[] },
+  gradient: (dy: Value, saved: readonly tf.Tensor[]) => tf.Tensor[],
+): Value {
+  const run = tf.customGrad((...args) => {
+    const { value, saved } = forward();
+    (args[inputs.length] as tf.GradSaveFunc)([...saved]);
+    return {
+      value,
+      gradFunc: (dy: tf.Tensor, kept: tf.Tensor[]) => gradient(dy as Value, kept),
+    };
+  });
+  return run(...inputs) as Value;
+}
+
+/** The transpose of the last two axes. */
+export function transposeLast<Matrices extends tf.Tensor>(x: Matrices): Matrices {
+  const axes = x.shape.map((_, axis) => axis);
+  return tf.transpose(x, [...axes.slice(0, -2), axes.length - 1, axes.length - 2]);
+}
+
+/**
+ * x·w, x [N, I], w [I, O]. The gradient transposes explicitly: the transposeA/transposeB flags that TensorFlow.js's
+ * own matMul gradient sets take a naive path in its WebAssembly backend, several times slower.
+ */
+export function project(x: tf.Tensor2D, w: tf.Tensor): tf.Tensor2D {
+  return withGradient(
+    [x, w],
+    () => ({ value: tf.matMul(x, w as tf.Tensor2D), saved: [x, w] }),
+    (dy, saved) => {
+      const [input, weight] = saved as [tf.Tensor2D, tf.Tensor2D];
+      return [tf.matMul(dy, transposeLast(weight)), tf.matMul(transposeLast(input), dy)];
     },
-  };
-}) as (x: tf.Tensor2D, w: tf.Tensor, b: tf.Tensor) => tf.Tensor2D;
+  );
+}
+
+/** x·w + b, x [N, I], w [I, O], b [O]; see `project`. */
+export function linear(x: tf.Tensor2D, w: tf.Tensor, b: tf.Tensor): tf.Tensor2D {
+  return withGradient(
+    [x, w, b],
+    () => ({ value: tf.add(tf.matMul(x, w as tf.Tensor2D), b), saved: [x, w] }),
+    (dy, saved) => {
+      const [input, weight] = saved as [tf.Tensor2D, tf.Tensor2D];
+      return [tf.matMul(dy, transposeLast(weight)), tf.matMul(transposeLast(input), dy), tf.sum(dy, 0)];
+    },
+  );
+}
+
+/** max(x, 0); the gradient reads the output, which the next layer holds anyway. */
+export function relu<T extends tf.Tensor>(x: T): T {
+  return withGradient(
+    [x],
+    () => {
+      const value = tf.relu(x);
+      return { value, saved: [value] };
+    },
+    (dy, [y]) => [tf.mul(dy, tf.cast(tf.greater(y!, 0), "float32"))],
+  );
+}
 
 /** One-hot rows [N, depth] of a column of indices [N, 1]. */
 export function oneHot(indices: tf.Tensor2D, depth: number): tf.Tensor2D {
   return tf.cast(tf.oneHot(tf.cast(tf.squeeze(indices, [1]), "int32"), depth), "float32") as tf.Tensor2D;
+}
+
+/** One-hot rows [N, Σ sizes] of integers [N, K], side by side. */
+export function oneHots(indices: tf.Tensor2D, sizes: readonly number[]): tf.Tensor2D {
+  if (sizes.length === 1) return oneHot(indices, sizes[0]!);
+  return tf.concat(
+    sizes.map((size, k) => oneHot(tf.slice(indices, [0, k], [-1, 1]), size)),
+    1,
+  );
 }
 
 /** Width of an encoded observation: what the first layer sees. */
@@ -46,11 +103,8 @@ export function encodeObservations(observations: tf.Tensor2D, space: Space): tf.
     case "box":
       return observations;
     case "discrete":
-      return oneHot(observations, space.n);
+      return oneHots(observations, [space.n]);
     case "multiDiscrete":
-      return tf.concat(
-        space.sizes.map((size, k) => oneHot(tf.slice(observations, [0, k], [-1, 1]), size)),
-        1,
-      );
+      return oneHots(observations, space.sizes);
   }
 }

@@ -2,6 +2,7 @@
 import type { Engine } from "../engine/engine.js";
 import type { ActionArray, VectorEnvironment } from "../env/environment.js";
 import type { Random } from "../random.js";
+import type { Model } from "./model.js";
 import { createPolicySampler, type PolicySampler } from "./policy-sampler.js";
 
 /**
@@ -12,15 +13,17 @@ export class PolicyRunner {
   /** [count·S] memory of each instance before its next decision; zeros where an episode begins. Changed in place. */
   readonly states: Float32Array;
   private readonly sampler: PolicySampler;
+  private readonly stateWidth: number;
 
-  /** S = `stateWidth` of the engine's model; 0 = no memory. */
+  /** `model` is the one that `engine` runs. */
   constructor(
     private readonly engine: Engine,
+    { spec, stateWidth }: Model,
     private readonly environment: VectorEnvironment,
-    private readonly stateWidth: number,
   ) {
+    this.stateWidth = stateWidth;
     this.states = new Float32Array(environment.count * stateWidth);
-    this.sampler = createPolicySampler(environment.spec.actionSpace, environment.count);
+    this.sampler = createPolicySampler(spec.actionSpace, environment.count);
   }
 
   /** [count·A] of the last decision */

@@ -7,9 +7,11 @@
  */
 import { receiveMessageOnPort } from "node:worker_threads";
 import type { Engine } from "../../core/engine/engine.js";
-import { createEngine, createModel } from "../../core/engine/select.js";
+import { createEngine } from "../../core/engine/select.js";
 import type { VectorEnvironment } from "../../core/env/environment.js";
 import { SkeinError, toSkeinError } from "../../core/errors.js";
+import { createModel } from "../../core/model/create.js";
+import type { Model } from "../../core/model/model.js";
 import { PolicyRunner } from "../../core/model/policy-runner.js";
 import { deriveSeed, Random } from "../../core/random.js";
 import type { RolloutColumns, RolloutRequest, WeightsSnapshot } from "../../core/types.js";
@@ -29,9 +31,9 @@ class RolloutThread {
     private readonly start: ThreadStart,
     private readonly environment: VectorEnvironment,
     private readonly engine: Engine,
-    stateWidth: number,
+    model: Model,
   ) {
-    this.policy = new PolicyRunner(engine, environment, stateWidth);
+    this.policy = new PolicyRunner(engine, model, environment);
     this.seeds = new Uint32Array(environment.count);
   }
 
@@ -108,7 +110,7 @@ async function createThread(start: ThreadStart): Promise<RolloutThread> {
   const { observationSpace, actionSpace } = loaded.spec;
   const network = createModel({ kind: model.kind, hidden: model.hidden, observationSpace, actionSpace });
   const { engine } = await createEngine(engineChoice, network);
-  return new RolloutThread(start, loaded.vectorize(actors.environments), engine, network.stateWidth);
+  return new RolloutThread(start, loaded.vectorize(actors.environments), engine, network);
 }
 
 /** Piscina task: serves its port until told to stop. Failures are told over the port, with their code. */

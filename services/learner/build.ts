@@ -2,10 +2,11 @@
 import { join } from "node:path";
 import type { RunConfig } from "../../core/config/schema.js";
 import type { Engine } from "../../core/engine/engine.js";
-import { createEngine, createModel } from "../../core/engine/select.js";
+import { createEngine } from "../../core/engine/select.js";
 import type { EnvironmentSpec } from "../../core/env/environment.js";
 import { widthOf } from "../../core/env/spaces.js";
 import { SkeinError } from "../../core/errors.js";
+import { createModel } from "../../core/model/create.js";
 import { initialWeights } from "../../core/model/init.js";
 import { resolveRecipe } from "../../core/recipes/index.js";
 import type { Recipe } from "../../core/recipes/recipe.js";

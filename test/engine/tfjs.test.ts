@@ -1,9 +1,10 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { beforeAll, describe, expect, it } from "vitest";
 import type { Cotangents, EngineInputs, OptimizerStep } from "../../core/engine/engine.js";
-import { createEngine, createModel, probeEngines } from "../../core/engine/select.js";
+import { createEngine, probeEngines } from "../../core/engine/select.js";
 import type { TfjsEngine } from "../../core/engine/tfjs.js";
 import { box, discrete, multiDiscrete } from "../../core/env/spaces.js";
+import { createModel } from "../../core/model/create.js";
 import { initialWeights } from "../../core/model/init.js";
 import type { ModelSpec } from "../../core/model/model.js";
 import { Random } from "../../core/random.js";

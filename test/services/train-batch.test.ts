@@ -1,8 +1,9 @@
 import { afterAll, describe, expect, it } from "vitest";
 import { categoricalLogprob } from "../../core/algo/categorical.js";
 import type { Engine } from "../../core/engine/engine.js";
-import { createEngine, createModel } from "../../core/engine/select.js";
+import { createEngine } from "../../core/engine/select.js";
 import { box, discrete } from "../../core/env/spaces.js";
+import { createModel } from "../../core/model/create.js";
 import { initialWeights } from "../../core/model/init.js";
 import { createPolicySampler } from "../../core/model/policy-sampler.js";
 import { deriveSeed, Random } from "../../core/random.js";

@@ -1,0 +1,78 @@
+/** From a family's networks to a Model: the columns, and the layers on top of a trunk that actor and critic share. */
+import type * as tf from "@tensorflow/tfjs-core";
+import { squeeze } from "@tensorflow/tfjs-core";
+import { headFor, type Head } from "./heads.js";
+import { denseSpecs } from "./init.js";
+import type { Model, ModelInputs, ModelSpec, Parameters, ParameterSpec } from "./model.js";
+import { linear } from "./ops.js";
+
+/** What a network gives for N steps of B sequences; each is computed when asked for. */
+export interface Outputs {
+  /** [N, head.outputWidth] */
+  actor(): tf.Tensor2D;
+  /** [N, 1] */
+  critic(): tf.Tensor2D;
+  /** [B, S]; for networks with memory */
+  state?(): tf.Tensor2D;
+}
+
+export interface Network {
+  readonly parameters: readonly ParameterSpec[];
+  readonly stateWidth: number;
+  run(parameters: Parameters, inputs: ModelInputs): Outputs;
+}
+
+export function actorCritic(spec: ModelSpec, head: Head, network: Network): Model {
+  return {
+    spec,
+    parameters: network.parameters,
+    policyWidth: head.policyWidth,
+    stateWidth: network.stateWidth,
+    forward(p, inputs, want) {
+      const outputs = network.run(p, inputs);
+      const needsPolicy = want.some((column) => column !== "value" && column !== "state");
+      const policy = needsPolicy ? head.distribution(outputs.actor(), p, inputs.actionMasks) : null;
+      return {
+        ...(policy !== null && want.includes("policy") ? { policy: policy.policy() } : {}),
+        ...(policy !== null && want.includes("logprob") && inputs.actions !== null
+          ? { logprob: policy.logprob(inputs.actions) }
+          : {}),
+        ...(policy !== null && want.includes("entropy") ? { entropy: policy.entropy() } : {}),
+        ...(want.includes("value") ? { value: squeeze(outputs.critic(), [1]) } : {}),
+        ...(outputs.state !== undefined && want.includes("state") ? { state: outputs.state() } : {}),
+      };
+    },
+  };
+}
+
+/** Features that actor and critic share. */
+export interface Trunk {
+  readonly parameters: readonly ParameterSpec[];
+  /** F */
+  readonly width: number;
+  readonly stateWidth: number;
+  /** features [N, F]; state as in Outputs */
+  run(parameters: Parameters, inputs: ModelInputs): { features: tf.Tensor2D; state?: () => tf.Tensor2D };
+}
+
+/** One linear layer for the actor (gain 0.01) and one for the critic (gain 1) on top of a trunk. */
+export function onTrunk(spec: ModelSpec, trunk: Trunk): Model {
+  const head = headFor(spec);
+  return actorCritic(spec, head, {
+    parameters: [
+      ...trunk.parameters,
+      ...denseSpecs("actor", trunk.width, head.outputWidth, 0.01),
+      ...head.parameters,
+      ...denseSpecs("critic", trunk.width, 1, 1),
+    ],
+    stateWidth: trunk.stateWidth,
+    run(p, inputs) {
+      const { features, ...rest } = trunk.run(p, inputs);
+      return {
+        actor: () => linear(features, p["actor/weight"]!, p["actor/bias"]!),
+        critic: () => linear(features, p["critic/weight"]!, p["critic/bias"]!),
+        ...rest,
+      };
+    },
+  });
+}
