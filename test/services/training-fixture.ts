@@ -53,7 +53,7 @@ export function randomRollout(seat: number, sequence: number): Rollout {
     ...{ runId: "run", rolloutId: `run/${seat}/${sequence}`, actorId: "actor", seat, sequence },
     collectSeconds: 0,
     columns: {
-      ...{ observationWidth: 4, actionWidth: 1 },
+      ...{ observationWidth: 4, actionWidth: 1, actionMaskWidth: 0, stateWidth: 0 },
       offsets: Uint32Array.of(0, 5, steps),
       observations: normals(4 * steps),
       actions: Int32Array.from({ length: steps }, () => random.integer(2)),
@@ -62,6 +62,8 @@ export function randomRollout(seat: number, sequence: number): Rollout {
       mask: new Uint8Array(steps).fill(1),
       versionRunLengths: Uint32Array.of(steps),
       versionRunValues: Uint32Array.of(0),
+      actionMasks: new Uint8Array(0),
+      initialStates: new Float32Array(0),
       finalObservations: normals(8),
       terminated: Uint8Array.of(1, 0),
       truncated: new Uint8Array(2),
