@@ -3,6 +3,7 @@
  * memory sees whole rows from the memory they began with. Only here are the two told apart.
  */
 import type { EngineInputs } from "../engine/engine.js";
+import { paddedSize } from "../engine/padded-size.js";
 import { rowCount } from "../types.js";
 import type { Batch } from "./batch.js";
 import { selectRows, selectSteps } from "./select.js";
@@ -67,13 +68,14 @@ function splitRows({ offsets, inputs }: Batch, order: Uint32Array, parts: number
   return runs;
 }
 
-/** One sequence a row, each as long as the longest. Padding observes and chose zeros and allows every action. */
+/** One sequence a row, each as long as the longest or a little longer. Padding observes and chose zeros and allows every action. */
 function layOutRows(batch: Batch): Layout {
   const { offsets, initialStates } = batch;
   const { steps, observations, actions, actionMasks } = batch.inputs;
   const rows = rowCount(batch);
   let longest = 0;
   for (let row = 0; row < rows; row++) longest = Math.max(longest, offsets[row + 1]! - offsets[row]!);
+  longest = paddedSize(longest);
   const total = rows * longest;
 
   /** [N·width] to `out` [B·T·width] */
