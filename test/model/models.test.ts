@@ -4,7 +4,7 @@ import { box, discrete, multiDiscrete, type Space } from "../../core/env/spaces.
 import { createModel } from "../../core/model/create.js";
 import type { ModelSpec } from "../../core/model/model.js";
 import { Random } from "../../core/random.js";
-import { doubles, engineFor, inputsFor, livelyWeights, stepsOf } from "./harness.js";
+import { doubles, engineFor, inputsFor, livelyWeights } from "./harness.js";
 import { reference, type Weights } from "./reference.js";
 
 const LIVE = ["logprob", "entropy", "value"] as const;
