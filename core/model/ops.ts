@@ -23,7 +23,7 @@ export function withGradient<Value extends tf.Tensor>(
       gradFunc: (dy: tf.Tensor, kept: tf.Tensor[]) => gradient(dy as Value, kept),
     };
   });
-  return run(...inputs) as Value;
+  return run(...inputs);
 }
 
 /** The transpose of the last two axes. */

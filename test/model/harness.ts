@@ -85,8 +85,13 @@ export function inputsFor(
   };
 }
 
-/** The steps from `from` to `to` of every sequence. */
-export function stepsOf(spec: ModelSpec, inputs: EngineInputs, from: number, to: number): EngineInputs {
+/** The steps from `from` to `to` of every sequence, with other states before them. */
+export function stepsOf(
+  spec: ModelSpec,
+  inputs: EngineInputs,
+  [from, to]: readonly [number, number],
+  states: Float32Array | null,
+): EngineInputs {
   const { steps, sequenceLength = 1, observations } = inputs;
   const width = widthOf(spec.observationSpace);
   const batch = steps / sequenceLength;
@@ -100,6 +105,7 @@ export function stepsOf(spec: ModelSpec, inputs: EngineInputs, from: number, to:
     sequenceLength: to - from,
     observations: Float32Array.from(taken),
     actions: null,
+    states,
   };
 }
 
