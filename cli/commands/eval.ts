@@ -26,7 +26,7 @@ async function playFirstEpisodes(
   const { engine } = await createEngine(config.engine, createModel(model));
   engine.load(checkpoint.weights);
   const vector = environment.vectorize(count);
-  const sampler = createPolicySampler(environment.spec.actionSpace, count);
+  const sampler = createPolicySampler(model.actionSpace, count, model.distribution);
   const random = new Random(deriveSeed(seed, "eval policy"));
   await vector.reset(Uint32Array.from({ length: count }, (_, i) => deriveSeed(seed, "eval", i)));
   const returns = new Array<number>(count).fill(0);
@@ -39,7 +39,7 @@ async function playFirstEpisodes(
     );
     if (sample) sampler.sample(policy, random);
     else sampler.greedy(policy);
-    await vector.step(sampler.actions);
+    await vector.step(sampler.environmentActions);
     for (let i = 0; i < count; i++) {
       if (ended[i] === 1) continue;
       returns[i]! += vector.rewards[i]!;

@@ -30,7 +30,7 @@ class RolloutThread {
     private readonly engine: Engine,
   ) {
     const { count, spec } = environment;
-    this.sampler = createPolicySampler(spec.actionSpace, count);
+    this.sampler = createPolicySampler(spec.actionSpace, count, start.config.model.distribution);
     this.seeds = new Uint32Array(count);
   }
 
@@ -58,7 +58,7 @@ class RolloutThread {
       sampler.sample(policy, random);
       builder.decide(sampler.actions, sampler.logprobs, this.version);
       const between = performance.now();
-      await environment.step(sampler.actions);
+      await environment.step(sampler.environmentActions);
       builder.outcome();
       inferenceMs += between - before;
       environmentMs += performance.now() - between;
@@ -108,7 +108,7 @@ async function createThread(start: ThreadStart): Promise<RolloutThread> {
   const { observationSpace, actionSpace } = loaded.spec;
   const { engine } = await createEngine(
     engineChoice,
-    createModel({ kind: model.kind, hidden: model.hidden, observationSpace, actionSpace }),
+    createModel({ ...model, observationSpace, actionSpace }),
   );
   return new RolloutThread(start, loaded.vectorize(actors.environments), engine);
 }
