@@ -54,7 +54,8 @@ async function madeUpBatch(engine: Engine, inputs: EngineInputs, random: Random)
     offsets: Uint32Array.from({ length: steps + 1 }, (_, i) => i),
     mask: new Uint8Array(steps).fill(1),
     terminated: new Uint8Array(steps),
-    inputs,
+    inputs: { ...inputs, actionMasks: inputs.actionMasks ?? null },
+    initialStates: new Float32Array(0),
     finalObservations: new Float32Array(0),
     step: {
       behaviorLogprobs: Float64Array.from(logprob),

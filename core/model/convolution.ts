@@ -55,9 +55,18 @@ function convolve(
   const [kernel, , , outputs] = w.shape;
   const side: Side = [height, width];
   const taps = kernel * kernel;
-  const shape = [batch, outputCells(height, kernel, stride), outputCells(width, kernel, stride), outputs] as const;
+  const shape = [
+    batch,
+    outputCells(height, kernel, stride),
+    outputCells(width, kernel, stride),
+    outputs,
+  ] as const;
   const patches = (): tf.Tensor2D =>
-    gatherPatches(tf.reshape(x, [batch, height * width, channels]), cellsUnderTaps(side, kernel, stride), taps);
+    gatherPatches(
+      tf.reshape(x, [batch, height * width, channels]),
+      cellsUnderTaps(side, kernel, stride),
+      taps,
+    );
   const matrix = tf.reshape(w, [taps * channels, outputs]) as tf.Tensor2D;
   if (!inputGradient) return tf.reshape(linear(patches(), matrix, b), [...shape]);
 
@@ -75,10 +84,10 @@ function convolve(
         [0, 1],
         [0, 0],
       ]);
-      const flipped = tf.reshape(
-        tf.transpose(tf.reshape(weight, [taps, channels, outputs]), [0, 2, 1]),
-        [taps * outputs, channels],
-      ) as tf.Tensor2D;
+      const flipped = tf.reshape(tf.transpose(tf.reshape(weight, [taps, channels, outputs]), [0, 2, 1]), [
+        taps * outputs,
+        channels,
+      ]) as tf.Tensor2D;
       const dInput = tf.matMul(gatherPatches(dCells, cellsOverTaps(side, kernel, stride), taps), flipped);
       return [
         tf.reshape(dInput, [batch, height, width, channels]),

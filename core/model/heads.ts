@@ -64,7 +64,8 @@ function categoricalHead(sizes: readonly number[]): Head {
     policyWidth: width,
     parameters: [],
     distribution: (output, _, masks) => {
-      const logits = masks === null ? output : tf.add<tf.Tensor2D>(output, tf.mul(tf.sub(masks, 1), FORBIDDEN));
+      const logits =
+        masks === null ? output : tf.add<tf.Tensor2D>(output, tf.mul(tf.sub(masks, 1), FORBIDDEN));
       let logs: tf.Tensor2D | null = null;
       // Shared by both columns; their gradients with respect to the logits are written out, so none passes here.
       const logprobs = (): tf.Tensor2D => (logs ??= byParts(sizes, [logits], logSoftmax));
@@ -163,8 +164,7 @@ function tanhGaussianHead(space: BoxSpace): Head {
       const { policy, logprob, entropy } = gaussian.distribution(mean, parameters, masks);
       return {
         policy,
-        logprob: (actions) =>
-          tf.sub(logprob(actions), tf.add(tf.sum(logTanhSlope(actions), 1), range)),
+        logprob: (actions) => tf.sub(logprob(actions), tf.add(tf.sum(logTanhSlope(actions), 1), range)),
         entropy: () => {
           const std = tf.reshape(tf.exp(parameters["actor/logStd"]!), [k, 1]);
           const nodes = tf.mul(std, tf.tensor1d(Float32Array.from(QUADRATURE.nodes)));
@@ -178,7 +178,10 @@ function tanhGaussianHead(space: BoxSpace): Head {
 }
 
 /** The head for an action space. */
-export function headFor({ actionSpace, distribution }: Pick<ModelSpec, "actionSpace" | "distribution">): Head {
+export function headFor({
+  actionSpace,
+  distribution,
+}: Pick<ModelSpec, "actionSpace" | "distribution">): Head {
   switch (actionSpace.kind) {
     case "discrete":
       return categoricalHead([actionSpace.n]);

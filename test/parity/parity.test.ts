@@ -4,7 +4,8 @@
  */
 import { describe, expect, it } from "vitest";
 import type { Columns, Cotangents, Engine, LiveColumn, OptimizerStep } from "../../core/engine/engine.js";
-import { createEngine, createModel, probeEngines } from "../../core/engine/select.js";
+import { createEngine, probeEngines } from "../../core/engine/select.js";
+import { createModel } from "../../core/model/create.js";
 import type { OutputColumn } from "../../core/model/model.js";
 import { Random } from "../../core/random.js";
 import type { NamedTensor, WeightsSnapshot } from "../../core/types.js";
@@ -71,8 +72,10 @@ async function withEngine<T>(
 async function gradientsOf(
   engine: Engine,
   { inputs, cotangents }: ParityCase,
+  want: readonly LiveColumn[] = LIVE,
 ): Promise<{ gradients: readonly NamedTensor[]; gradNorm: number }> {
-  const { gradNorm } = await engine.update(inputs, LIVE, () => cotangents, GRADIENT_IN_MOMENT);
+  const wanted = Object.fromEntries(want.map((name) => [name, cotangents[name]]));
+  const { gradNorm } = await engine.update(inputs, want, () => wanted, GRADIENT_IN_MOMENT);
   const gradients = engine
     .optimizerState()
     .tensors.filter(({ name }) => name.startsWith("m/"))
@@ -128,10 +131,34 @@ describe.each(probes)("engine $id", ({ id, available: works, detail }) => {
       }
     });
 
+    it("computes each column alone as it does with the others", async () => {
+      await withEngine(id, parityCase, async (engine) => {
+        for (const [name, expected] of columns) {
+          const actions = name === "logprob" ? inputs.actions : null;
+          const alone = await engine.forward({ ...inputs, actions }, [name]);
+          expect(scaledError(alone[name], expected), name).toBeLessThan(TOLERANCE.column);
+        }
+      });
+    });
+
     it("pulls cotangents back to the gradients of the float64 oracle", async () => {
       const got = await withEngine(id, parityCase, (engine) => gradientsOf(engine, parityCase));
       expectTensors(got.gradients, gradients, TOLERANCE.gradient);
       expect(scaledError([got.gradNorm], [gradNorm])).toBeLessThan(TOLERANCE.gradient);
+    });
+
+    it("pulls the cotangents of one column at a time back to gradients that add up to the oracle's", async () => {
+      const sum = new Map(gradients.map(({ name, data }) => [name, new Float64Array(data.length)]));
+      for (const column of LIVE) {
+        const part = await withEngine(id, parityCase, (engine) => gradientsOf(engine, parityCase, [column]));
+        for (const { name, data } of part.gradients) {
+          const total = sum.get(name)!;
+          for (let i = 0; i < total.length; i++) total[i]! += data[i]!;
+        }
+      }
+      for (const { name, data } of gradients) {
+        expect(scaledError(sum.get(name)!, data), name).toBeLessThan(TOLERANCE.gradient);
+      }
     });
 
     it("agrees with central differences of its own columns along a random direction of every parameter", async () => {

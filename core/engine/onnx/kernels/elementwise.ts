@@ -49,7 +49,12 @@ function add(graph: GraphBuilder, a: Value, b: Value): Value {
   if (graph.scalarOf(b) === 0) return a;
   const product = graph.producer(a);
   // A matrix product adds one row to all of its rows at no cost.
-  if (product?.op === "Gemm" && product.inputs.length === 2 && b.shape.length === 1 && b.shape[0] === a.shape[1])
+  if (
+    product?.op === "Gemm" &&
+    product.inputs.length === 2 &&
+    b.shape.length === 1 &&
+    b.shape[0] === a.shape[1]
+  )
     return graph.node("Gemm", [...product.inputs, b], a.shape, a.dtype, product.attributes);
   return binaryNode(graph, "Add", a, b);
 }

@@ -6,6 +6,14 @@ function indices(graph: GraphBuilder, value: Value): Value {
   return cast(graph, value, "int64");
 }
 
+/** Zeros of `shape` with `updates` added at the indices, repeated ones too. */
+function scatterAdd(graph: GraphBuilder, at: Value, updates: Value, shape: readonly number[]): Value {
+  const zeros = graph.node("Expand", [graph.scalar(0), graph.integers(shape)], shape, "float32");
+  return graph.node("ScatterND", [zeros, indices(graph, at), updates], shape, "float32", {
+    reduction: "add",
+  });
+}
+
 export const indexing: Kernels = {
   GatherV2: (call) => {
     const { graph, inputs } = call;
@@ -29,17 +37,17 @@ export const indexing: Kernels = {
   UnsortedSegmentSum: (call) => {
     const { graph, inputs } = call;
     const x = whole(graph, inputs["x"]!);
-    const ids = indices(graph, whole(graph, inputs["segmentIds"]!));
+    const ids = whole(graph, inputs["segmentIds"]!);
     const rest = x.shape.slice(ids.shape.length);
     const count = sizeOf(ids.shape);
     const rows = reshape(graph, x, [count, ...rest]);
-    const shape = [attribute<number>(call, "numSegments"), ...rest];
-    const zeros = graph.node("Expand", [graph.scalar(0), graph.integers(shape)], shape, "float32");
-    return traced(
-      graph.node("ScatterND", [zeros, reshape(graph, ids, [count, 1]), rows], shape, x.dtype, {
-        reduction: "add",
-      }),
-    );
+    const at = reshape(graph, ids, [count, 1]);
+    return traced(scatterAdd(graph, at, rows, [attribute<number>(call, "numSegments"), ...rest]));
+  },
+  ScatterNd: (call) => {
+    const { graph, inputs } = call;
+    const at = whole(graph, inputs["indices"]!);
+    return traced(scatterAdd(graph, at, whole(graph, inputs["updates"]!), attribute(call, "shape")));
   },
   OneHot: (call) => {
     const { graph, inputs } = call;
