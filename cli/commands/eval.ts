@@ -35,7 +35,7 @@ async function playFirstEpisodes(
   let left = count;
   while (left > 0 && !signal.aborted) {
     await policy.decide(random);
-    await vector.step(policy.actions);
+    await vector.step(policy.environmentActions);
     policy.forgetEnded();
     for (let i = 0; i < count; i++) {
       if (ended[i] === 1) continue;

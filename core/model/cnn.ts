@@ -61,14 +61,14 @@ export function cnn(spec: Extract<ModelSpec, { kind: "cnn" }>): Model {
     width: spec.hidden[spec.hidden.length - 1] ?? flat,
     stateWidth: 0,
     run(p, { observations }) {
-      let maps = tf.reshape(observations, [-1, ...image]) as tf.Tensor4D;
+      let maps = tf.reshape<tf.Rank.R4>(observations, [-1, ...image]);
       for (const [k, { stride }] of spec.convolutions.entries()) {
         const weight = p[`conv/${k}/weight`]!;
         // Scaling the first layer's weights scales its input, which is far larger.
         const scaled = k === 0 && scale !== 1 ? tf.mul(weight, scale) : weight;
         maps = relu(conv2d(maps, scaled, p[`conv/${k}/bias`]!, { stride, inputGradient: k > 0 }));
       }
-      let x = tf.reshape(maps, [-1, flat]) as tf.Tensor2D;
+      let x = tf.reshape<tf.Rank.R2>(maps, [-1, flat]);
       for (const k of spec.hidden.keys()) {
         x = relu(linear(x, p[`trunk/${k}/weight`]!, p[`trunk/${k}/bias`]!));
       }

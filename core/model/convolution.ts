@@ -67,7 +67,7 @@ function convolve(
       cellsUnderTaps(side, kernel, stride),
       taps,
     );
-  const matrix = tf.reshape(w, [taps * channels, outputs]) as tf.Tensor2D;
+  const matrix = tf.reshape<tf.Rank.R2>(w, [taps * channels, outputs]);
   if (!inputGradient) return tf.reshape(linear(patches(), matrix, b), [...shape]);
 
   const y = withGradient<tf.Tensor2D>(
@@ -79,15 +79,15 @@ function convolve(
     (dy, saved) => {
       const [unfolded, weight] = saved as [tf.Tensor2D, tf.Tensor2D];
       // ∂x: patches of ∂y around every input cell; the zero cell at the end stands for "outside".
-      const dCells = tf.pad(tf.reshape(dy, [batch, -1, outputs]) as tf.Tensor3D, [
+      const dCells = tf.pad(tf.reshape<tf.Rank.R3>(dy, [batch, -1, outputs]), [
         [0, 0],
         [0, 1],
         [0, 0],
       ]);
-      const flipped = tf.reshape(tf.transpose(tf.reshape(weight, [taps, channels, outputs]), [0, 2, 1]), [
-        taps * outputs,
-        channels,
-      ]) as tf.Tensor2D;
+      const flipped = tf.reshape<tf.Rank.R2>(
+        tf.transpose(tf.reshape(weight, [taps, channels, outputs]), [0, 2, 1]),
+        [taps * outputs, channels],
+      );
       const dInput = tf.matMul(gatherPatches(dCells, cellsOverTaps(side, kernel, stride), taps), flipped);
       return [
         tf.reshape(dInput, [batch, height, width, channels]),
@@ -103,7 +103,7 @@ function convolve(
 function blocksToChannels(x: tf.Tensor4D, block: number): tf.Tensor4D {
   const [n, height, width, channels] = x.shape;
   const [rows, columns] = [height / block, width / block];
-  const blocks = tf.reshape(x, [n * rows, block, columns, block * channels]) as tf.Tensor4D;
+  const blocks = tf.reshape<tf.Rank.R4>(x, [n * rows, block, columns, block * channels]);
   return tf.reshape(tf.transpose(blocks, [0, 2, 1, 3]), [n, rows, columns, block * block * channels]);
 }
 
@@ -129,13 +129,13 @@ export function conv2d(
     used(height) === height && used(width) === width
       ? x
       : tf.slice(x, [0, 0, 0, 0], [-1, used(height), used(width), -1]);
-  const blockKernel = tf.reshape(w, [1, kernel, kernel, channels * outputs]) as tf.Tensor4D;
+  const blockKernel = tf.reshape<tf.Rank.R4>(w, [1, kernel, kernel, channels * outputs]);
   const cells = kernel / stride;
-  const weight = tf.reshape(blocksToChannels(blockKernel, stride), [
+  const weight = tf.reshape<tf.Rank.R4>(blocksToChannels(blockKernel, stride), [
     cells,
     cells,
     stride * stride * channels,
     outputs,
-  ]) as tf.Tensor4D;
+  ]);
   return convolve(blocksToChannels(cropped, stride), weight, b, 1, inputGradient);
 }

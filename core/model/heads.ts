@@ -10,11 +10,11 @@ import { oneHots, withGradient } from "./ops.js";
 /** The distributions of N steps; each column is computed when asked for. */
 export interface Distribution {
   /** [N, P] */
-  policy(): tf.Tensor2D;
+  readonly policy: () => tf.Tensor2D;
   /** [N, A] actions → [N] */
-  logprob(actions: tf.Tensor2D): tf.Tensor1D;
+  readonly logprob: (actions: tf.Tensor2D) => tf.Tensor1D;
   /** [N] */
-  entropy(): tf.Tensor1D;
+  readonly entropy: () => tf.Tensor1D;
 }
 
 export interface Head {
@@ -88,8 +88,8 @@ function categoricalHead(sizes: readonly number[]): Head {
             (dy, saved) => {
               // ∂H/∂l = −p(log p + H), H of the logit's own part.
               const slope = byParts(sizes, saved as tf.Tensor2D[], (l) => {
-                const p = tf.exp(l!);
-                return tf.mul(p, tf.sub(tf.sum(tf.mul(p, l!), 1, true), l!));
+                const p = tf.exp(l);
+                return tf.mul(p, tf.sub(tf.sum(tf.mul(p, l), 1, true), l));
               });
               return [tf.mul(column(dy), slope)];
             },

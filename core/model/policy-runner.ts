@@ -6,7 +6,7 @@ import type { Model } from "./model.js";
 import { createPolicySampler, type PolicySampler } from "./policy-sampler.js";
 
 /**
- * For each step: `decide`, then `environment.step(actions)`, then `forgetEnded`. Memory stays through a change of the
+ * For each step: `decide`, then `environment.step(environmentActions)`, then `forgetEnded`. Memory stays through a change of the
  * engine's weights.
  */
 export class PolicyRunner {
@@ -23,12 +23,17 @@ export class PolicyRunner {
   ) {
     this.stateWidth = stateWidth;
     this.states = new Float32Array(environment.count * stateWidth);
-    this.sampler = createPolicySampler(spec.actionSpace, environment.count);
+    this.sampler = createPolicySampler(spec.actionSpace, environment.count, spec.distribution);
   }
 
-  /** [count·A] of the last decision */
+  /** [count·A] of the last decision, as they are recorded */
   get actions(): ActionArray {
     return this.sampler.actions;
+  }
+
+  /** [count·A] what the environment gets for them */
+  get environmentActions(): ActionArray {
+    return this.sampler.environmentActions;
   }
 
   /** [count] of the last sampled decision, nats */

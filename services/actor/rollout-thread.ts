@@ -59,7 +59,7 @@ class RolloutThread {
       await policy.decide(random);
       builder.decide(policy.actions, policy.logprobs, this.version);
       const between = performance.now();
-      await environment.step(policy.actions);
+      await environment.step(policy.environmentActions);
       policy.forgetEnded();
       builder.outcome();
       inferenceMs += between - before;
@@ -108,7 +108,7 @@ async function createThread(start: ThreadStart): Promise<RolloutThread> {
   const { environment: choice, actors, model, engine: engineChoice } = start.config;
   const loaded = await loadEnvironment(choice, process.cwd());
   const { observationSpace, actionSpace } = loaded.spec;
-  const network = createModel({ kind: model.kind, hidden: model.hidden, observationSpace, actionSpace });
+  const network = createModel({ ...model, observationSpace, actionSpace });
   const { engine } = await createEngine(engineChoice, network);
   return new RolloutThread(start, loaded.vectorize(actors.environments), engine, network);
 }

@@ -44,12 +44,7 @@ async function buildEngine(
   { observationSpace, actionSpace }: EnvironmentSpec,
   resumed: Checkpoint | null,
 ): Promise<{ readonly engine: Engine; readonly detail: string }> {
-  const model = createModel({
-    kind: config.model.kind,
-    hidden: config.model.hidden,
-    observationSpace,
-    actionSpace,
-  });
+  const model = createModel({ ...config.model, observationSpace, actionSpace });
   const { engine, detail } = await createEngine(config.engine, model);
   engine.load(resumed?.weights ?? initialWeights(model, config.run.seed));
   if (resumed !== null) {
