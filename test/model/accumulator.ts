@@ -35,7 +35,7 @@ export const accumulator: Model = {
       state = tf.add(tf.mul(state, p["decay"]!), now);
       kept.push(tf.reshape(state, [batch, 1, KEPT]));
     }
-    const all = tf.reshape(tf.concat(kept, 1), [batch * sequenceLength, KEPT]) as tf.Tensor2D;
+    const all = tf.reshape<tf.Rank.R2>(tf.concat(kept, 1), [batch * sequenceLength, KEPT]);
     const logits = tf.matMul(all, p["actor"] as tf.Tensor2D);
     const policy = actionMasks === null ? logits : tf.add(logits, tf.mul(tf.sub(actionMasks, 1), 1e9));
     const shifted = tf.sub(policy, tf.max(policy, 1, true));

@@ -51,7 +51,7 @@ describe("a policy that plays", () => {
         expect(policy.logprobs[i]).toBeCloseTo(expected, 4);
         forbidden += mask.filter((allowed) => allowed === 0).length;
       }
-      environment.step(policy.actions);
+      environment.step(policy.environmentActions);
       policy.forgetEnded();
       for (let i = 0; i < count; i++) {
         if (environment.terminated[i] === 1 || environment.truncated[i] === 1) memories[i] = NOTHING;
@@ -88,7 +88,7 @@ describe("a policy that plays", () => {
     environment.observations.set([0.5, -0.25]);
     await policy.decide(null);
     const before = remember(NUMBERS, NOTHING, seen());
-    environment.step(policy.actions);
+    environment.step(policy.environmentActions);
     policy.forgetEnded();
     engine.load(snapshotOf(later));
     const after = remember(later, before, seen());

@@ -45,7 +45,7 @@ const COUNT = 32;
 /** Not a multiple of an episode's length, so that episodes run on from one fragment into the next. */
 const FRAGMENT_STEPS = 14;
 
-const recall = (): VectorEnvironment => vectorizeEnvironment(SPEC, () => new Recall() as Environment, COUNT);
+const recall = (): VectorEnvironment => vectorizeEnvironment(SPEC, () => new Recall(), COUNT);
 
 const engines: Engine[] = [];
 afterAll(() => engines.forEach((engine) => engine.close()));
@@ -58,7 +58,7 @@ async function accuracy(engine: Engine, model: Model): Promise<number> {
   let right = 0;
   for (let t = 0; t < 10 * (DELAY + 1); t++) {
     await policy.decide(null);
-    await environment.step(policy.actions);
+    await environment.step(policy.environmentActions);
     policy.forgetEnded();
     right += environment.rewards.reduce((sum, reward) => sum + reward, 0);
   }
@@ -86,7 +86,7 @@ async function train(architecture: Architecture, batches: number): Promise<numbe
     for (let t = 0; t < FRAGMENT_STEPS; t++) {
       await policy.decide(random);
       builder.decide(policy.actions, policy.logprobs, k);
-      await environment.step(policy.actions);
+      await environment.step(policy.environmentActions);
       policy.forgetEnded();
       builder.outcome();
     }
