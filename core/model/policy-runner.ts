@@ -36,11 +36,6 @@ export class PolicyRunner {
     return this.sampler.actions;
   }
 
-  /** [count·A] what the environment gets for them */
-  get environmentActions(): ActionArray {
-    return this.sampler.environmentActions;
-  }
-
   /** [count] of the last sampled decision, nats */
   get logprobs(): Float32Array {
     return this.sampler.logprobs;

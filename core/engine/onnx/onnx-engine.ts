@@ -320,4 +320,3 @@ function shapesOf(model: Model, inputs: EngineInputs): InputShapes {
     stateful: model.stateWidth > 0 && states !== undefined && states !== null,
   };
 }
-
