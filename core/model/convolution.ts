@@ -43,24 +43,18 @@ function gatherPatches(image: tf.Tensor3D, cells: Int32Array, taps: number): tf.
   return tf.reshape(tf.gather(image, tf.tensor1d(cells, "int32"), 1), [-1, taps * channels]);
 }
 
-/** x [B, H, W, C], w [k, k, C, O], b [O] → [B, H', W', O]. */
+/** x [B, H, W, C], w [k, k, C, O], b [O] → rows [B·H'·W', O]. */
 function convolve(
   x: tf.Tensor4D,
   w: tf.Tensor4D,
   b: tf.Tensor,
   stride: number,
   inputGradient: boolean,
-): tf.Tensor4D {
+): tf.Tensor2D {
   const [batch, height, width, channels] = x.shape;
   const [kernel, , , outputs] = w.shape;
   const side: Side = [height, width];
   const taps = kernel * kernel;
-  const shape = [
-    batch,
-    outputCells(height, kernel, stride),
-    outputCells(width, kernel, stride),
-    outputs,
-  ] as const;
   const patches = (): tf.Tensor2D =>
     gatherPatches(
       tf.reshape(x, [batch, height * width, channels]),
@@ -68,9 +62,9 @@ function convolve(
       taps,
     );
   const matrix = tf.reshape<tf.Rank.R2>(w, [taps * channels, outputs]);
-  if (!inputGradient) return tf.reshape(linear(patches(), matrix, b), [...shape]);
+  if (!inputGradient) return linear(patches(), matrix, b);
 
-  const y = withGradient<tf.Tensor2D>(
+  return withGradient<tf.Tensor2D>(
     [x, matrix, b],
     () => {
       const unfolded = patches();
@@ -96,7 +90,6 @@ function convolve(
       ];
     },
   );
-  return tf.reshape(y, [...shape]);
 }
 
 /** [A·s, B·s, C] blocks of s × s cells become cells of s·s·C channels: [n, A·s, B·s, C] → [n, A, B, s·s·C]. */
@@ -108,7 +101,7 @@ function blocksToChannels(x: tf.Tensor4D, block: number): tf.Tensor4D {
 }
 
 /**
- * Convolution with valid padding: x [B, H, W, C], w [k, k, C, O], b [O] → [B, H', W', O] with
+ * Convolution with valid padding: x [B, H, W, C], w [k, k, C, O], b [O] → [B·H'·W', O], a row for each cell, with
  * H' = ⌊(H − k)/stride⌋ + 1. Where the stride divides the kernel, blocks of stride × stride cells become channels
  * first: the same sums, with larger pieces to gather and none gathered in vain on the way back.
  * `inputGradient: false` where x is data, so that no gradient for it is computed.
@@ -118,7 +111,7 @@ export function conv2d(
   w: tf.Tensor,
   b: tf.Tensor,
   { stride, inputGradient }: { readonly stride: number; readonly inputGradient: boolean },
-): tf.Tensor4D {
+): tf.Tensor2D {
   const [kernel, , channels, outputs] = w.shape as [number, number, number, number];
   if (stride === 1 || kernel % stride !== 0) {
     return convolve(x, w as tf.Tensor4D, b, stride, inputGradient);
