@@ -16,7 +16,7 @@ import { parsePrometheus, valueOf } from "../telemetry/prometheus.js";
 import { batchOf, BATCH_STEPS, CONFIG, MODEL, newTrainer, RECIPE } from "./training-fixture.js";
 
 let path: string;
-let folders: RunFolder[] = [];
+const folders: RunFolder[] = [];
 beforeEach(async () => {
   path = await mkdtemp(join(tmpdir(), "skein-learner-"));
 });
