@@ -19,6 +19,11 @@ function lastLine(text: string): string {
   return text.trim().split("\n").pop() ?? "";
 }
 
+/** ONNX Runtime names the library that a provider lacks on stderr only. */
+function missingLibrary(complaints: string): string | null {
+  return /([\w.+-]+): cannot open shared object file/.exec(complaints)?.[1] ?? null;
+}
+
 function probe(id: EngineId, signal: AbortSignal): Promise<EngineProbe> {
   return new Promise((resolve) => {
     const child = spawn(process.execPath, [SKEIN, "probe-engine", id], {
@@ -32,8 +37,10 @@ function probe(id: EngineId, signal: AbortSignal): Promise<EngineProbe> {
     child.on("error", (error) => resolve({ id, available: false, detail: error.message }));
     child.on("close", (code, killedBy) => {
       if (code === 0) {
-        const found = JSON.parse(lastLine(printed)) as EngineProbe;
-        resolve({ ...found, detail: found.detail.replace(`engine ${id}: `, "") });
+        const { available, detail } = JSON.parse(lastLine(printed)) as EngineProbe;
+        const missing = available ? null : missingLibrary(complaints);
+        const fault = missing === null ? "" : `; ${missing} was not found`;
+        resolve({ id, available, detail: `${detail.replace(`engine ${id}: `, "")}${fault}` });
         return;
       }
       const how = killedBy === null ? `with exit code ${code}` : `by ${killedBy}`;
