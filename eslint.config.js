@@ -47,7 +47,7 @@ const noProcess = [
 ];
 
 export default tseslint.config(
-  { ignores: ["dist/", "node_modules/", "runs/", "coverage/"] },
+  { ignores: ["dist/", "node_modules/", "runs/", "coverage/", ".cache/"] },
   js.configs.recommended,
   {
     files: ["**/*.ts"],

@@ -106,6 +106,12 @@ export function createProgram(host: CommandHost): Program {
     .option("--json", "one JSON object", false)
     .action(action(async () => (await import("./commands/doctor.js")).doctor));
 
+  program
+    .command("probe-engine", { hidden: true })
+    .description("try one engine, for doctor: one JSON object, the last line printed")
+    .argument("<id>", "the engine")
+    .action(action(async () => (await import("./commands/engine-probes.js")).printProbe));
+
   return {
     async run(args) {
       try {

@@ -1,10 +1,11 @@
 /** `skein doctor`: what this machine offers, and what is missing. */
 import { availableParallelism, totalmem } from "node:os";
 import { runConfigSchema } from "../../core/config/schema.js";
-import { probeEngines } from "../../core/engine/select.js";
+import { AUTO_ORDER, type EngineProbe } from "../../core/engine/select.js";
 import { messageOf } from "../../core/errors.js";
 import { skeinVersion } from "../../core/telemetry/version.js";
 import { createTransport } from "../../core/transport/create.js";
+import { engineProbes } from "./engine-probes.js";
 import type { CommandHost } from "./host.js";
 
 interface Finding {
@@ -29,8 +30,23 @@ async function loopback(): Promise<Finding> {
   }
 }
 
-export async function doctor(_host: CommandHost, options: { readonly json: boolean }): Promise<number> {
-  const engines = await probeEngines();
+/** What `engine: auto` takes here, and why. */
+function autoChoice(engines: readonly EngineProbe[]): Finding {
+  const works = (id: string): boolean => engines.some((engine) => engine.id === id && engine.available);
+  const taken = AUTO_ORDER.find(works);
+  const named = engines.filter(({ id, available }) => available && !AUTO_ORDER.includes(id));
+  const reason = `the first that works of ${AUTO_ORDER.join(", ")}, fastest first`;
+  const others = named.length === 0 ? "" : `; ${named.map(({ id }) => id).join(", ")} only when named`;
+  return {
+    check: "engine: auto",
+    ok: taken !== undefined,
+    optional: false,
+    detail: taken === undefined ? "none of the engines works" : `takes ${taken}, ${reason}${others}`,
+  };
+}
+
+export async function doctor(host: CommandHost, options: { readonly json: boolean }): Promise<number> {
+  const engines = await engineProbes(host.signal);
   const major = Number(process.versions.node.split(".")[0]);
   const findings: Finding[] = [
     {
@@ -51,11 +67,12 @@ export async function doctor(_host: CommandHost, options: { readonly json: boole
       optional: id !== "tfjs:wasm",
       detail,
     })),
+    autoChoice(engines),
     await loopback(),
   ];
   const ok = findings.every((finding) => finding.ok || finding.optional);
   if (options.json) {
-    process.stdout.write(`${JSON.stringify({ skein: skeinVersion(), ok, findings })}\n`);
+    process.stdout.write(`${JSON.stringify({ skein: skeinVersion(), ok, engines, findings })}\n`);
   } else {
     process.stdout.write(`skein ${skeinVersion()}\n`);
     for (const { check, ok: good, optional, detail } of findings) {

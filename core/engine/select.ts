@@ -62,18 +62,21 @@ export const ENGINE_IDS = Object.keys(STARTERS) as EngineId[];
  * What `auto` tries, fastest first as measured (docs/engine.md). Graphics processors are left to those who name them:
  * whether one is faster depends on the network, and small networks lose more by copying than they gain.
  */
-const AUTO: readonly EngineId[] = ["onnx:cpu", "tfjs:tensorflow", "tfjs:wasm"];
+export const AUTO_ORDER: readonly EngineId[] = ["onnx:cpu", "tfjs:tensorflow", "tfjs:wasm"];
+
+/** Tries one engine; changes the active TensorFlow.js backend. */
+export async function probeEngine(id: EngineId): Promise<EngineProbe> {
+  try {
+    return { id, available: true, detail: (await STARTERS[id]({ threads: 0 })).detail };
+  } catch (error) {
+    return { id, available: false, detail: messageOf(error) };
+  }
+}
 
 /** Tries every engine; changes the active TensorFlow.js backend. */
 export async function probeEngines(): Promise<EngineProbe[]> {
   const probes: EngineProbe[] = [];
-  for (const id of ENGINE_IDS) {
-    try {
-      probes.push({ id, available: true, detail: (await STARTERS[id]({ threads: 0 })).detail });
-    } catch (error) {
-      probes.push({ id, available: false, detail: messageOf(error) });
-    }
-  }
+  for (const id of ENGINE_IDS) probes.push(await probeEngine(id));
   return probes;
 }
 
@@ -91,7 +94,7 @@ export async function createEngine(
   await import("@tensorflow/tfjs-layers");
   const passedOver: string[] = [];
   let failure: unknown = null;
-  for (const id of choice === "auto" ? AUTO : [choice]) {
+  for (const id of choice === "auto" ? AUTO_ORDER : [choice]) {
     try {
       const started = await STARTERS[id](options);
       return { engine: started.create(model), detail: [started.detail, ...passedOver].join("; ") };

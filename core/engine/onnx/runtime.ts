@@ -18,13 +18,13 @@ interface OnnxRuntime {
   listSupportedBackends(): readonly { readonly name: string; readonly bundled: boolean }[];
 }
 
-function load(): OnnxRuntime {
+function load(provider: Provider): OnnxRuntime {
   try {
     return createRequire(import.meta.url)("onnxruntime-node") as OnnxRuntime;
   } catch (error) {
     throw new SkeinError(
       "ENGINE_UNAVAILABLE",
-      `ONNX Runtime does not load on ${process.platform}-${process.arch}: ${messageOf(error).split("\n")[0] ?? ""}; ` +
+      `engine onnx:${provider}: ONNX Runtime does not load on ${process.platform}-${process.arch}: ${messageOf(error).split("\n")[0] ?? ""}; ` +
         "reinstall with npm ci, or set engine: tfjs:wasm",
       { cause: error },
     );
@@ -36,6 +36,19 @@ const INSTALL: Readonly<Record<Provider, string>> = {
   cuda: "on Linux x64 with CUDA 12 and cuDNN 9, run: node node_modules/onnxruntime-node/script/install.js --onnxruntime-node-install=cuda12",
   webgpu: "onnxruntime-node brings it for Linux x64, Windows and macOS on arm64 only",
 };
+
+/** What a provider needs beside its library. */
+const DEVICE: Readonly<Record<Provider, string>> = {
+  cpu: "reinstall with npm ci, or set engine: tfjs:wasm",
+  cuda: "it needs an NVIDIA driver, CUDA 12 and cuDNN 9 (docs/gpu.md); or set engine: onnx:cpu",
+  webgpu: "it needs a graphics driver, on Linux one for Vulkan (docs/gpu.md); or set engine: onnx:cpu",
+};
+
+/** What ONNX Runtime says, in one line, without where in its source: `file:line function condition was false. reason`. */
+function reasonOf(error: unknown): string {
+  const message = messageOf(error).replace(/\s+/g, " ").trim();
+  return /^\S+:\d+ .* was false\. (.+)$/.exec(message)?.[1] ?? message;
+}
 
 /** Where ONNX Runtime looks for a provider that is not built into it. */
 function providerLibrary(provider: Provider): string {
@@ -74,8 +87,8 @@ export class Runtime {
 
   /** Throws ENGINE_UNAVAILABLE, with the fix, where the library or the provider is missing or does not work. */
   static async open(options: RuntimeOptions): Promise<Runtime> {
-    const library = load();
     const { provider } = options;
+    const library = load(provider);
     const supported = library.listSupportedBackends().find(({ name }) => name === provider);
     if (supported === undefined || !(supported.bundled || existsSync(providerLibrary(provider)))) {
       throw new SkeinError(
@@ -85,7 +98,15 @@ export class Runtime {
       );
     }
     const runtime = new Runtime(library, options);
-    await runtime.tryOut();
+    try {
+      await runtime.tryOut();
+    } catch (error) {
+      throw new SkeinError(
+        "ENGINE_UNAVAILABLE",
+        `engine onnx:${provider}: its device does not start: ${reasonOf(error)}; ${DEVICE[provider]}`,
+        { cause: error },
+      );
+    }
     return runtime;
   }
 
@@ -94,7 +115,7 @@ export class Runtime {
     const graph = new GraphBuilder();
     const x = graph.input("x", [1], "float32");
     const sum = graph.node("Add", [x, x], [1], "float32");
-    const session = await this.compile(graph.build([sum]), "trial");
+    const session = await this.open(graph.build([sum]), "trial");
     try {
       await session.run({ x: this.float32([1]).tensor });
     } finally {
@@ -111,27 +132,32 @@ export class Runtime {
     return { data, tensor: new this.library.Tensor("int32", data, shape) };
   }
 
-  /** Throws ENGINE_UNAVAILABLE where the runtime refuses the graph or the device does not start. */
+  /** Throws ENGINE_UNAVAILABLE where the runtime refuses the graph. */
   async compile(graph: Graph, name: string): Promise<InferenceSession> {
-    const { provider, threads } = this.options;
+    const { provider } = this.options;
     try {
-      return await this.library.InferenceSession.create(encodeOnnx(graph, name), {
-        executionProviders: provider === "cpu" ? ["cpu"] : [provider, "cpu"],
-        intraOpNumThreads: threads,
-        interOpNumThreads: 1,
-        graphOptimizationLevel: "all",
-        logSeverityLevel: 3,
-        // A session's threads must not go on spinning while another session, or an actor, wants the core.
-        extra: { session: { force_spinning_stop: "1" } },
-      });
+      return await this.open(graph, name);
     } catch (error) {
       throw new SkeinError(
         "ENGINE_UNAVAILABLE",
-        `engine onnx:${provider}: ONNX Runtime refused the network compiled for "${name}": ${messageOf(error)}; ` +
+        `engine onnx:${provider}: ONNX Runtime refused the network compiled for "${name}": ${reasonOf(error)}; ` +
           `set engine: ${provider === "cpu" ? "tfjs:wasm" : "onnx:cpu"}`,
         { cause: error },
       );
     }
+  }
+
+  private open(graph: Graph, name: string): Promise<InferenceSession> {
+    const { provider, threads } = this.options;
+    return this.library.InferenceSession.create(encodeOnnx(graph, name), {
+      executionProviders: provider === "cpu" ? ["cpu"] : [provider, "cpu"],
+      intraOpNumThreads: threads,
+      interOpNumThreads: 1,
+      graphOptimizationLevel: "all",
+      logSeverityLevel: 3,
+      // A session's threads must not go on spinning while another session, or an actor, wants the core.
+      extra: { session: { force_spinning_stop: "1" } },
+    });
   }
 }
 

@@ -1,8 +1,8 @@
+/** What every engine that works here does, whatever it runs on; its numbers are held to the oracle in test/parity. */
 import * as tf from "@tensorflow/tfjs-core";
-import { beforeAll, describe, expect, it } from "vitest";
-import type { Cotangents, EngineInputs, OptimizerStep } from "../../core/engine/engine.js";
-import { createEngine, probeEngines } from "../../core/engine/select.js";
-import type { TfjsEngine } from "../../core/engine/tfjs.js";
+import { describe, expect, it } from "vitest";
+import type { Cotangents, Engine, EngineInputs, OptimizerStep } from "../../core/engine/engine.js";
+import { createEngine, probeEngines, type EngineId } from "../../core/engine/select.js";
 import { box, discrete, multiDiscrete } from "../../core/env/spaces.js";
 import { createModel } from "../../core/model/create.js";
 import { initialWeights } from "../../core/model/init.js";
@@ -51,9 +51,9 @@ function inputsFor(spec: ModelSpec, steps: number): EngineInputs {
   return { steps, observations: Float32Array.from(observations), actions: Float32Array.from(actions) };
 }
 
-async function engineFor(spec: ModelSpec): Promise<TfjsEngine> {
+async function engineFor(id: EngineId, spec: ModelSpec): Promise<Engine> {
   const model = createModel(spec);
-  const { engine } = await createEngine("tfjs:wasm", model);
+  const { engine } = await createEngine(id, model);
   // The policy's output starts near zero; a livelier start makes gradient checks sharper.
   const random = new Random(9);
   const start = initialWeights(model, 3);
@@ -64,7 +64,7 @@ async function engineFor(spec: ModelSpec): Promise<TfjsEngine> {
       data: Float32Array.from(t.data, (x) => x + 0.3 * random.normal()),
     })),
   });
-  return engine as TfjsEngine;
+  return engine;
 }
 
 function perturbed(weights: WeightsSnapshot, name: string, index: number, by: number): WeightsSnapshot {
@@ -76,13 +76,12 @@ function perturbed(weights: WeightsSnapshot, name: string, index: number, by: nu
   };
 }
 
-beforeAll(async () => {
-  await probeEngines();
-});
+const engines = (await probeEngines()).filter(({ available }) => available).map(({ id }) => id);
+const everywhere = engines.flatMap((id) => SPECS.map(([name, spec]) => ({ id, name, spec })));
 
-describe.each(SPECS)("tfjs engine, %s", (_, spec) => {
+describe.each(everywhere)("engine $id, $name", ({ id, spec }) => {
   it("pulls cotangents back to the gradient that central differences give", async () => {
-    const engine = await engineFor(spec);
+    const engine = await engineFor(id, spec);
     const inputs = inputsFor(spec, 6);
     const random = new Random(11);
     const draw = (): Float64Array => Float64Array.from({ length: 6 }, () => random.normal());
@@ -114,7 +113,7 @@ describe.each(SPECS)("tfjs engine, %s", (_, spec) => {
   });
 
   it("gives probabilities that sum to one and log-probabilities that agree with the policy column", async () => {
-    const engine = await engineFor(spec);
+    const engine = await engineFor(id, spec);
     const steps = 5;
     const inputs = inputsFor(spec, steps);
     const { policy, logprob, entropy } = await engine.forward(inputs, ["policy", "logprob", "entropy"]);
@@ -143,29 +142,32 @@ describe.each(SPECS)("tfjs engine, %s", (_, spec) => {
     engine.close();
   });
 
-  it("keeps the number of tensors steady over updates, forwards and loads, and frees all on close", async () => {
-    const before = tf.memory().numTensors;
-    const engine = await engineFor(spec);
-    const inputs = inputsFor(spec, 8);
-    const cotangents: Cotangents = {
-      logprob: new Float64Array(8).fill(0.1),
-      value: new Float64Array(8).fill(0.2),
-    };
-    const once = async (): Promise<void> => {
-      await engine.update(inputs, ["logprob", "value"], () => cotangents, SGD_LIKE);
-      await engine.forward(inputs, ["policy", "value"]);
-      engine.load(engine.weights(1));
-    };
-    await once();
-    const steady = tf.memory().numTensors;
-    for (let i = 0; i < 20; i++) await once();
-    expect(tf.memory().numTensors).toBe(steady);
-    engine.close();
-    expect(tf.memory().numTensors).toBe(before);
-  });
+  it.runIf(id.startsWith("tfjs:"))(
+    "keeps the number of tensors steady over updates, forwards and loads, and frees all on close",
+    async () => {
+      const before = tf.memory().numTensors;
+      const engine = await engineFor(id, spec);
+      const inputs = inputsFor(spec, 8);
+      const cotangents: Cotangents = {
+        logprob: new Float64Array(8).fill(0.1),
+        value: new Float64Array(8).fill(0.2),
+      };
+      const once = async (): Promise<void> => {
+        await engine.update(inputs, ["logprob", "value"], () => cotangents, SGD_LIKE);
+        await engine.forward(inputs, ["policy", "value"]);
+        engine.load(engine.weights(1));
+      };
+      await once();
+      const steady = tf.memory().numTensors;
+      for (let i = 0; i < 20; i++) await once();
+      expect(tf.memory().numTensors).toBe(steady);
+      engine.close();
+      expect(tf.memory().numTensors).toBe(before);
+    },
+  );
 
   it("changes nothing and says so when the gradient is not finite", async () => {
-    const engine = await engineFor(spec);
+    const engine = await engineFor(id, spec);
     const start = engine.weights(0);
     const bad = new Float64Array(4).fill(Number.NaN);
     const stats = await engine.update(inputsFor(spec, 4), ["value"], () => ({ value: bad }), SGD_LIKE);
@@ -176,7 +178,7 @@ describe.each(SPECS)("tfjs engine, %s", (_, spec) => {
   });
 });
 
-describe("tfjs engine", () => {
+describe.each(engines)("engine %s", (id) => {
   it("continues exactly from saved weights and optimiser state", async () => {
     const spec = SPECS[0]![1];
     const inputs = inputsFor(spec, 8);
@@ -184,15 +186,15 @@ describe("tfjs engine", () => {
       logprob: new Float64Array(8).fill(-0.1),
       value: new Float64Array(8).fill(0.2),
     };
-    const run = async (engine: TfjsEngine, n: number): Promise<void> => {
+    const run = async (engine: Engine, n: number): Promise<void> => {
       for (let i = 0; i < n; i++)
         await engine.update(inputs, ["logprob", "value"], () => cotangents, SGD_LIKE);
     };
-    const whole = await engineFor(spec);
+    const whole = await engineFor(id, spec);
     await run(whole, 6);
-    const first = await engineFor(spec);
+    const first = await engineFor(id, spec);
     await run(first, 3);
-    const second = await engineFor(spec);
+    const second = await engineFor(id, spec);
     second.load(first.weights(3));
     second.loadOptimizerState(first.optimizerState());
     await run(second, 3);
@@ -201,7 +203,7 @@ describe("tfjs engine", () => {
   });
 
   it("refuses weights of another model, naming the tensor and both shapes", async () => {
-    const engine = await engineFor(SPECS[0]![1]);
+    const engine = await engineFor(id, SPECS[0]![1]);
     const other = initialWeights(createModel({ ...MLP, hidden: [7, 6] }), 1);
     expect(() => engine.load(other)).toThrow(/expected tensor "actor\/1\/weight" \[7×5\], got \[7×6\]/);
     engine.close();
@@ -209,7 +211,7 @@ describe("tfjs engine", () => {
 
   it("follows a slow Adam written from the paper for a hundred steps", async () => {
     const spec = SPECS[0]![1];
-    const engine = await engineFor(spec);
+    const engine = await engineFor(id, spec);
     const inputs = inputsFor(spec, 4);
     const cotangents: Cotangents = { value: Float64Array.of(0.3, -0.2, 0.5, 0.1) };
     const step = { ...SGD_LIKE, maxGradNorm: 0.5 };
@@ -228,8 +230,10 @@ describe("tfjs engine", () => {
     expect(engine.weights(0).tensors.find((t) => t.name === name)!.data[0]).toBeCloseTo(theta, 5);
     engine.close();
   });
+});
 
-  it("draws orthogonal matrices with the gain asked for", () => {
+describe("initial weights", () => {
+  it("are orthogonal matrices with the gain asked for", () => {
     const model = createModel({ ...MLP, hidden: [16, 8] });
     for (const { name, shape, data } of initialWeights(model, 4).tensors) {
       if (!name.endsWith("weight")) continue;
