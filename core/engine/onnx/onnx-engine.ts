@@ -22,7 +22,7 @@ import type {
 } from "../engine.js";
 import { FlatParameters } from "../flat-parameters.js";
 import { paddedSize } from "../padded-size.js";
-import type { Value } from "./graph.js";
+import type { Graph, Value } from "./graph.js";
 import {
   cotangentInput,
   forwardProgram,
@@ -37,6 +37,9 @@ import { ProgramCache } from "./program-cache.js";
 
 type Feeds = Record<string, Bound["tensor"]>;
 
+/** Steps × parameters below which one thread is faster than several (docs/engine.md). */
+const SMALL_WORK = 1_000_000;
+
 /** Arrays that the inputs of a batch are copied into. */
 interface BoundInputs {
   readonly feeds: Feeds;
@@ -46,17 +49,21 @@ interface BoundInputs {
 interface Forward {
   readonly session: InferenceSession;
   readonly inputs: BoundInputs;
-  readonly columns: Readonly<Record<string, Value>>;
+  /** Everything the session reads, with the weights of a generation. */
+  readonly feeds: (generation: Generation) => Feeds;
+  readonly outputs: Feeds;
+  readonly columns: Readonly<Record<string, Bound>>;
 }
 
 interface Update {
   readonly first: InferenceSession;
   readonly second: InferenceSession;
   readonly inputs: BoundInputs;
+  readonly firstFeeds: (generation: Generation) => Feeds;
+  readonly secondFeeds: (generation: Generation) => Feeds;
   readonly firstOutputs: Feeds;
   readonly live: Readonly<Record<string, Bound>>;
   readonly cotangents: Readonly<Partial<Record<LiveColumn, Bound>>>;
-  readonly carried: Feeds;
   /** Names of the graph's outputs. */
   readonly outputs: Readonly<Record<"weights" | "m" | "v" | "gradNorm", string>>;
   readonly gradNorm: Bound;
@@ -117,15 +124,11 @@ export class OnnxEngine implements Engine {
     const shapes = shapesOf(this.model, inputs);
     const program = await this.forwards.get(keyOf(shapes, want), () => this.compileForward(shapes, want));
     program.inputs.fill(inputs);
-    const made = await program.session.run(
-      needed(program.session, { ...program.inputs.feeds, ...this.current.parameters }),
-    );
+    await program.session.run(program.feeds(this.current), program.outputs);
+    const padding = shapes.steps / inputs.steps;
     const result = want.map((column) => {
-      const value = program.columns[column]!;
-      const rows = value.shape[0]!;
-      const count = column === "state" ? inputs.steps / shapes.sequenceLength : inputs.steps;
-      const data = made[value.name]!.data as Float32Array;
-      return [column, data.subarray(0, (data.length / rows) * count)] as const;
+      const { data } = program.columns[column]!;
+      return [column, data.slice(0, data.length / padding)] as const;
     });
     return Object.fromEntries(result) as Record<K, Float32Array>;
   }
@@ -138,23 +141,17 @@ export class OnnxEngine implements Engine {
   ): Promise<UpdateStats> {
     const shapes = shapesOf(this.model, inputs);
     const program = await this.updates.get(keyOf(shapes, want), () => this.compileUpdate(shapes, want));
-    const { first, second, live, firstOutputs, outputs, gradNorm } = program;
+    const { live, outputs, gradNorm } = program;
     const { current, spare } = this;
     program.inputs.fill(inputs);
-    const feeds = { ...program.inputs.feeds, ...current.parameters };
-    await first.run(needed(first, feeds), firstOutputs);
+    await program.first.run(program.firstFeeds(current), program.firstOutputs);
     const given = cotangents(
       Object.fromEntries(want.map((column) => [column, live[column]!.data.subarray(0, inputs.steps)])),
     );
     for (const column of want)
       fillCotangent(program.cotangents[column]!.data, given[column], inputs.steps, column);
     this.setScalars(step);
-    const { weights, m, v } = current;
-    const rest = { weights: weights.tensor, m: m.tensor, v: v.tensor, ...tensorsOf(this.scalars) };
-    const cotangentFeeds = Object.fromEntries(
-      want.map((column) => [cotangentInput(column), program.cotangents[column]!.tensor]),
-    );
-    await second.run(needed(second, { ...feeds, ...program.carried, ...cotangentFeeds, ...rest }), {
+    await program.second.run(program.secondFeeds(current), {
       [outputs.weights]: spare.weights.tensor,
       [outputs.m]: spare.m.tensor,
       [outputs.v]: spare.v.tensor,
@@ -194,26 +191,42 @@ export class OnnxEngine implements Engine {
 
   private async compileForward(shapes: InputShapes, want: readonly OutputColumn[]): Promise<Forward> {
     const { graph, columns } = forwardProgram(this.model, shapes, want);
-    const session = await this.runtime.compile(graph, `forward ${want.join(" ")} [${shapes.steps}]`);
-    return { session, inputs: this.bindInputs(shapes, [session]), columns };
+    const session = await this.compile(graph, `forward ${want.join(" ")}`, shapes);
+    const inputs = this.bindInputs(shapes, [session]);
+    const made = bind(this.runtime, graph.outputs);
+    return {
+      session,
+      inputs,
+      feeds: feedsOf(session, inputs.feeds),
+      outputs: tensorsOf(Object.fromEntries(made)),
+      columns: Object.fromEntries(want.map((column) => [column, made.get(columns[column]!.name) as Bound])),
+    };
   }
 
   private async compileUpdate(shapes: InputShapes, want: readonly LiveColumn[]): Promise<Update> {
     const { runtime } = this;
     const program = updateProgram(this.model, shapes, want);
     const { outputs } = program;
-    const first = await runtime.compile(program.first, `update, first part [${shapes.steps}]`);
-    const second = await runtime.compile(program.second, `update, second part [${shapes.steps}]`);
+    const first = await this.compile(program.first, "update, first part", shapes);
+    const second = await this.compile(program.second, "update, second part", shapes);
     const made = bind(runtime, program.first.outputs);
     const at = (value: Value): Bound => made.get(value.name) as Bound;
+    const inputs = this.bindInputs(shapes, [first, second]);
+    const cotangents = Object.fromEntries(want.map((column) => [column, runtime.float32([shapes.steps])]));
     return {
       first,
       second,
-      inputs: this.bindInputs(shapes, [first, second]),
+      inputs,
+      firstFeeds: feedsOf(first, inputs.feeds),
+      secondFeeds: feedsOf(second, {
+        ...inputs.feeds,
+        ...Object.fromEntries(program.carried.map((value) => [value.name, at(value).tensor])),
+        ...Object.fromEntries(want.map((column) => [cotangentInput(column), cotangents[column]!.tensor])),
+        ...tensorsOf(this.scalars),
+      }),
       firstOutputs: tensorsOf(Object.fromEntries(made)),
       live: Object.fromEntries(want.map((column) => [column, at(program.live[column]!)])),
-      cotangents: Object.fromEntries(want.map((column) => [column, runtime.float32([shapes.steps])])),
-      carried: Object.fromEntries(program.carried.map((value) => [value.name, at(value).tensor])),
+      cotangents,
       outputs: {
         weights: outputs.weights.name,
         m: outputs.m.name,
@@ -222,6 +235,12 @@ export class OnnxEngine implements Engine {
       },
       gradNorm: runtime.float32([]),
     };
+  }
+
+  /** With one thread where waking another would cost more than the work saved. */
+  private compile(graph: Graph, what: string, { steps }: InputShapes): Promise<InferenceSession> {
+    const small = steps * this.layout.size < SMALL_WORK;
+    return this.runtime.compile(graph, `${what} [${steps}]`, small ? 1 : undefined);
   }
 
   private bindInputs(shapes: InputShapes, sessions: readonly InferenceSession[]): BoundInputs {
@@ -277,9 +296,19 @@ function tensorsOf(bound: Readonly<Record<string, Bound | Bound<Int32Array>>>): 
   return Object.fromEntries(Object.entries(bound).map(([name, { tensor }]) => [name, tensor]));
 }
 
-/** Of all that could be fed, what this session reads. */
-function needed({ inputNames }: InferenceSession, feeds: Feeds): Feeds {
-  return Object.fromEntries(inputNames.map((name) => [name, feeds[name]!]));
+/** What a session reads of `feeds` and a generation, put together once for each generation. */
+function feedsOf({ inputNames }: InferenceSession, feeds: Feeds): (generation: Generation) => Feeds {
+  const known = new WeakMap<Generation, Feeds>();
+  return (generation) => {
+    let all = known.get(generation);
+    if (all === undefined) {
+      const { weights, m, v, parameters } = generation;
+      const offered: Feeds = { ...feeds, ...parameters, weights: weights.tensor, m: m.tensor, v: v.tensor };
+      all = Object.fromEntries(inputNames.map((name) => [name, offered[name]!]));
+      known.set(generation, all);
+    }
+    return all;
+  };
 }
 
 function fillCotangent(
@@ -298,7 +327,9 @@ function fillCotangent(
 }
 
 function keyOf(shapes: InputShapes, want: readonly string[]): string {
-  return `${JSON.stringify(shapes)} ${want.join()}`;
+  const { steps, sequenceLength, observationWidth, actions, masked, stateful } = shapes;
+  const given = `${actions?.width ?? 0}${actions?.dtype ?? ""}${masked ? "m" : ""}${stateful ? "s" : ""}`;
+  return `${steps}/${sequenceLength}×${observationWidth} ${given} ${want.join()}`;
 }
 
 function shapesOf(model: Model, inputs: EngineInputs): InputShapes {

@@ -115,7 +115,7 @@ export class Runtime {
     const graph = new GraphBuilder();
     const x = graph.input("x", [1], "float32");
     const sum = graph.node("Add", [x, x], [1], "float32");
-    const session = await this.open(graph.build([sum]), "trial");
+    const session = await this.open(graph.build([sum]), "trial", 1);
     try {
       await session.run({ x: this.float32([1]).tensor });
     } finally {
@@ -133,10 +133,10 @@ export class Runtime {
   }
 
   /** Throws ENGINE_UNAVAILABLE where the runtime refuses the graph. */
-  async compile(graph: Graph, name: string): Promise<InferenceSession> {
+  async compile(graph: Graph, name: string, threads = this.options.threads): Promise<InferenceSession> {
     const { provider } = this.options;
     try {
-      return await this.open(graph, name);
+      return await this.open(graph, name, threads);
     } catch (error) {
       throw new SkeinError(
         "ENGINE_UNAVAILABLE",
@@ -147,8 +147,8 @@ export class Runtime {
     }
   }
 
-  private open(graph: Graph, name: string): Promise<InferenceSession> {
-    const { provider, threads } = this.options;
+  private open(graph: Graph, name: string, threads: number): Promise<InferenceSession> {
+    const { provider } = this.options;
     return this.library.InferenceSession.create(encodeOnnx(graph, name), {
       executionProviders: provider === "cpu" ? ["cpu"] : [provider, "cpu"],
       intraOpNumThreads: threads,

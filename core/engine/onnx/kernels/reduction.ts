@@ -28,6 +28,11 @@ function reduce(
   const shape = reducedShape(x.shape, axes, keepDims);
   if (axes.every((axis) => x.shape[axis] === 1)) return reshape(graph, x, shape);
   const attributes = { keepdims: keepDims ? 1 : 0 };
+  if (op === "ReduceSum" && x.shape.length === 2 && axes.join() === "0" && x.dtype === "float32") {
+    // A product with a row of ones runs several times faster than ONNX Runtime's reduction of the first axis.
+    const ones = graph.constant(new Float32Array(x.shape[0]!).fill(1), [1, x.shape[0]!], "float32");
+    return reshape(graph, graph.node("Gemm", [ones, x], [1, x.shape[1]!], x.dtype), shape);
+  }
   // Operator set 18 gives the axes of every reduction as an input.
   return graph.node(op, [x, graph.integers(axes)], shape, x.dtype, attributes);
 }
