@@ -35,7 +35,10 @@ const zones = [
       ),
     zone("./cli", `./services/${service}`, "commands start a service through its main.ts", ["./main.ts"]),
   ]),
-  ...rooms.map((room) => zone(`./${room}`, "./test", "nothing imports test")),
+  zone("./bench", "./services", "benchmarks start services through the command"),
+  zone("./bench", "./cli", "benchmarks start commands as a user does"),
+  ...rooms.map((room) => zone(`./${room}`, "./bench", "nothing imports bench")),
+  ...[...rooms, "bench"].map((room) => zone(`./${room}`, "./test", "nothing imports test")),
 ];
 
 const noProcess = [

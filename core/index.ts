@@ -2,6 +2,7 @@
 export { SkeinError, type ErrorCode } from "./errors.js";
 export type {
   Action,
+  ActionMask,
   Environment,
   EnvironmentDefinition,
   EnvironmentSpec,
@@ -10,7 +11,7 @@ export type {
   VectorEnvironment,
 } from "./env/environment.js";
 export { box, discrete, multiDiscrete, type Space } from "./env/spaces.js";
-export { defineEnvironment } from "./env/vectorize.js";
+export { defineEnvironment } from "./env/define.js";
 export type { FinishedEvent, ListeningEvent, NoticeEvent, ProgressEvent, RunEvent } from "./progress.js";
 export { Random } from "./random.js";
 export type { Rollout, RolloutColumns, WeightsSnapshot } from "./types.js";

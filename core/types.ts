@@ -6,17 +6,24 @@ export type StopReason = (typeof StopReason)[keyof typeof StopReason];
 
 /**
  * Rows of steps. One row is one contiguous stretch of one policy's decisions; row i owns the steps
- * offsets[i] … offsets[i+1]−1. O = observation width, A = action width, N = steps, R = rows.
+ * offsets[i] … offsets[i+1]−1. O = observation width, A = action width, P = choices of discrete actions, S = width
+ * of the network's memory, N = steps, R = rows.
  */
 export interface RolloutColumns {
   readonly observationWidth: number;
   readonly actionWidth: number;
+  /** P where the environment says which actions may be chosen; 0 = all may */
+  readonly actionMaskWidth: number;
+  /** S; 0 = the network has no memory */
+  readonly stateWidth: number;
   /** [R+1] */
   readonly offsets: Uint32Array;
   /** [N·O]; a discrete observation is its index */
   readonly observations: Float32Array;
   /** [N·A]; Int32Array for discrete actions */
   readonly actions: Int32Array | Float32Array;
+  /** [N·P] 1 = could be chosen; one number a choice, the parts of a multi-discrete action one after the other */
+  readonly actionMasks: Uint8Array;
   /** [N] log-probability under the distribution actually sampled, nats */
   readonly behaviorLogprobs: Float32Array;
   /** [N] */
@@ -26,6 +33,11 @@ export interface RolloutColumns {
   /** Run-length coded policy version of the N steps: `versionRunLengths[k]` steps of `versionRunValues[k]`. */
   readonly versionRunLengths: Uint32Array;
   readonly versionRunValues: Uint32Array;
+  /**
+   * [R·S] the network's memory before the first step of each row: zeros where an episode begins, else what the
+   * weights of the actor had made of the steps before.
+   */
+  readonly initialStates: Float32Array;
   /** [R·O] the observation after the last step of each row: what a truncated or unfinished row bootstraps from */
   readonly finalObservations: Float32Array;
   /** [R] 1 = the episode reached an end state at the row's last step */
@@ -85,7 +97,7 @@ export interface WeightsSnapshot {
   readonly tensors: readonly NamedTensor[];
 }
 
-export function rowCount(columns: RolloutColumns): number {
+export function rowCount(columns: Pick<RolloutColumns, "offsets">): number {
   return columns.offsets.length - 1;
 }
 

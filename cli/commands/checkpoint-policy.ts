@@ -37,11 +37,6 @@ export async function openCheckpoint(path: string): Promise<CheckpointPolicy> {
   const config = parseRunConfig(checkpoint.config, file);
   const environment = await loadEnvironment(config.environment, process.cwd());
   const { observationSpace, actionSpace } = environment.spec;
-  const model: ModelSpec = {
-    kind: config.model.kind,
-    hidden: config.model.hidden,
-    observationSpace,
-    actionSpace,
-  };
+  const model: ModelSpec = { ...config.model, observationSpace, actionSpace };
   return { path: file, checkpoint, config, environment, model };
 }

@@ -29,10 +29,16 @@ function jsonOf(schema: z.ZodType): Json {
   return z.toJSONSchema(schema, { io: "input" });
 }
 
-function fieldsOf(schema: z.ZodType): [name: string, field: z.ZodType][] {
+/** The mappings a schema may hold: one, or one for each kind of a union; none where it is no mapping. */
+function objectsOf(schema: z.ZodType): readonly z.ZodObject[] {
   let inner = schema;
   while (inner instanceof z.ZodDefault || inner instanceof z.ZodPrefault) inner = inner.unwrap() as z.ZodType;
-  return inner instanceof z.ZodObject ? Object.entries(inner.shape) : [];
+  if (inner instanceof z.ZodDiscriminatedUnion) return inner.options as unknown as z.ZodObject[];
+  return inner instanceof z.ZodObject ? [inner] : [];
+}
+
+function fieldsOf(object: z.ZodType | undefined): [name: string, field: z.ZodType][] {
+  return object instanceof z.ZodObject ? Object.entries(object.shape) : [];
 }
 
 function rangeText({ minimum, maximum, exclusiveMinimum }: Json): string {
@@ -59,6 +65,7 @@ function typeText(json: Json, schema: z.ZodType): string {
   if (Array.isArray(json.type)) {
     return json.type.map((type) => typeText({ ...json, type: type }, schema)).join(" or ");
   }
+  if (json.const !== undefined) return `\`${String(json.const)}\``;
   if (json.enum !== undefined) return json.enum.map((value) => `\`${String(value)}\``).join(", ");
   switch (json.type) {
     case "boolean":
@@ -70,8 +77,11 @@ function typeText(json: Json, schema: z.ZodType): string {
       return `list of ${json.minItems ?? 0} … ${json.maxItems ?? "∞"}: ${typeText(json.items as Json, schema)}`;
     case "string":
       return json.pattern === undefined ? "text" : patternText(schema);
-    case "object":
-      return "mapping";
+    case "object": {
+      const fields = Object.entries(json.properties ?? {});
+      const texts = fields.map(([name, field]) => `\`${name}\` (${typeText(field as Json, schema)})`);
+      return fields.length === 0 ? "mapping" : `mapping of ${texts.join(", ")}`;
+    }
     case "null":
       return "`null`";
     default:
@@ -90,18 +100,28 @@ function configField(key: string, schema: z.ZodType): ConfigField {
 }
 
 function section(title: string, intro: string, prefix: string, schema: z.ZodType): Section {
-  const fields = fieldsOf(schema).map(([name, field]) => configField(`${prefix}${name}`, field));
+  const fields = objectsOf(schema)
+    .flatMap(fieldsOf)
+    .map(([name, field]) => configField(`${prefix}${name}`, field));
   return { title, intro, fields };
+}
+
+/** One section for a mapping, or one for each kind of a union. */
+function groupSections(name: string, group: z.ZodType): Section[] {
+  const objects = objectsOf(group);
+  return objects.map((object) => {
+    const kind =
+      objects.length === 1 ? "" : `, kind ${typeText(jsonOf(object.shape["kind"] as z.ZodType), object)}`;
+    const intro = jsonOf(objects.length === 1 ? group : object).description ?? "";
+    return section(`\`${name}\`${kind}`, intro, `${name}.`, object);
+  });
 }
 
 function runFileSections(): Section[] {
   const all = fieldsOf(runConfigSchema);
-  const groups = all.filter(([, field]) => fieldsOf(field).length > 0);
-  const alone = all.filter(([, field]) => fieldsOf(field).length === 0);
+  const alone = all.filter(([, field]) => objectsOf(field).length === 0);
   return [
-    ...groups.map(([name, field]) =>
-      section(`\`${name}\``, jsonOf(field).description ?? "", `${name}.`, field),
-    ),
+    ...all.flatMap(([name, field]) => groupSections(name, field)),
     {
       title: "Top level",
       intro: "Settings outside any group",
@@ -157,9 +177,10 @@ refused with a message; nothing is adjusted. Every key but \`environment.id\` ha
 \`--set key=value\` overrides one key, for instance \`--set actors.processes=4\`; the value is YAML. \`--seed 3\` is
 \`--set run.seed=3\`. \`skein schema\` prints the JSON Schema of the run file.
 
-Three rules hold between keys:
+Four rules hold between keys:
 
 - \`coordinator.leaseSeconds\` is at least twice \`coordinator.heartbeatSeconds\`.
+- \`model.width\` of a transformer is a multiple of 2 · \`model.heads\`.
 - \`deterministic: true\` needs \`staleness.maxPolicyLag: 1\` and \`stop.wallSeconds: null\`.
 - \`deterministic: true\` needs \`recipe.params.batchSteps\` = \`actors.processes\` · \`threads\` · \`environments\` ·
   \`fragmentSteps\`.

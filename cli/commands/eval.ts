@@ -1,7 +1,7 @@
 /** `skein eval`: plays episodes with a checkpoint's policy and reports their returns. */
 import { createEngine } from "../../core/engine/select.js";
 import { createModel } from "../../core/model/create.js";
-import { createPolicySampler } from "../../core/model/policy-sampler.js";
+import { PolicyRunner } from "../../core/model/policy-runner.js";
 import { deriveSeed, Random } from "../../core/random.js";
 import { openCheckpoint, type CheckpointPolicy } from "./checkpoint-policy.js";
 import type { CommandHost } from "./host.js";
@@ -23,23 +23,20 @@ async function playFirstEpisodes(
   sample: boolean,
   signal: AbortSignal,
 ): Promise<number[]> {
-  const { engine } = await createEngine(config.engine, createModel(model));
+  const network = createModel(model);
+  const { engine } = await createEngine(config.engine, network);
   engine.load(checkpoint.weights);
   const vector = environment.vectorize(count);
-  const sampler = createPolicySampler(environment.spec.actionSpace, count);
-  const random = new Random(deriveSeed(seed, "eval policy"));
+  const policy = new PolicyRunner(engine, network, vector);
+  const random = sample ? new Random(deriveSeed(seed, "eval policy")) : null;
   await vector.reset(Uint32Array.from({ length: count }, (_, i) => deriveSeed(seed, "eval", i)));
   const returns = new Array<number>(count).fill(0);
   const ended = new Uint8Array(count);
   let left = count;
   while (left > 0 && !signal.aborted) {
-    const { policy } = await engine.forward(
-      { steps: count, observations: vector.observations, actions: null },
-      ["policy"],
-    );
-    if (sample) sampler.sample(policy, random);
-    else sampler.greedy(policy);
-    await vector.step(sampler.actions);
+    await policy.decide(random);
+    await vector.step(policy.environmentActions);
+    policy.forgetEnded();
     for (let i = 0; i < count; i++) {
       if (ended[i] === 1) continue;
       returns[i]! += vector.rewards[i]!;

@@ -25,7 +25,9 @@ export function gaussHermite(count: number): Quadrature {
   let roots: number[] = [];
   for (let degree = 1; degree <= count; degree++) {
     const edges = [-bound, ...roots, bound];
-    roots = Array.from({ length: degree }, (_, k) => bisect((x) => hermite(degree, x), edges[k]!, edges[k + 1]!));
+    roots = Array.from({ length: degree }, (_, k) =>
+      bisect((x) => hermite(degree, x), edges[k]!, edges[k + 1]!),
+    );
   }
   return {
     nodes: Float64Array.from(roots),

@@ -63,6 +63,13 @@ function checkTogether(config: RunConfig, where: string): void {
         `(${config.coordinator.heartbeatSeconds}), got ${config.coordinator.leaseSeconds}`,
     );
   }
+  const { model } = config;
+  if (model.kind === "transformer" && model.width % (2 * model.heads) !== 0) {
+    throw new SkeinError(
+      "CONFIG_INVALID",
+      `${where}: model.width: expected a multiple of 2 · model.heads (${2 * model.heads}), got ${model.width}`,
+    );
+  }
   if (config.deterministic && config.staleness.maxPolicyLag !== 1) {
     throw new SkeinError(
       "CONFIG_INVALID",

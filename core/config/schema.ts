@@ -3,6 +3,7 @@
  * recipe or an environment are described by the recipe or environment itself.
  */
 import { z } from "zod";
+import { modelSchema } from "./model-schema.js";
 
 const address = z
   .string()
@@ -61,18 +62,7 @@ export const runConfigSchema = z.strictObject({
     })
     .prefault({})
     .describe("How the learner learns"),
-  model: z
-    .strictObject({
-      kind: z.enum(["mlp"]).default("mlp").describe("Network family; mlp = separate actor and critic, tanh"),
-      hidden: z
-        .array(z.int().min(1).max(8192))
-        .min(1)
-        .max(8)
-        .default([64, 64])
-        .describe("Width of each hidden layer, units"),
-    })
-    .prefault({})
-    .describe("The network"),
+  model: modelSchema,
   engine: z
     .enum(["auto", "onnx:cpu", "onnx:cuda", "onnx:webgpu", "tfjs:tensorflow", "tfjs:wasm"])
     .default("auto")

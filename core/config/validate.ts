@@ -45,16 +45,28 @@ function unwrap(schema: z.ZodType): z.ZodType {
   return inner;
 }
 
-/** The keys an object schema knows at `path`; empty where the path leads elsewhere. */
-function keysAt(schema: z.ZodType, path: readonly PropertyKey[]): string[] {
-  let inner = unwrap(schema);
-  for (const key of path) {
-    if (!(inner instanceof z.ZodObject)) return [];
-    const next: unknown = (inner.shape as Record<PropertyKey, unknown>)[key];
+/** The object schema that `schema` means for `value`: itself, or the option of a union that its discriminator picks. */
+function objectFor(schema: z.ZodType, value: unknown): z.ZodObject | null {
+  const inner = unwrap(schema);
+  if (inner instanceof z.ZodObject) return inner;
+  if (!(inner instanceof z.ZodDiscriminatedUnion)) return null;
+  const { discriminator, options } = inner.def as unknown as {
+    readonly discriminator: string;
+    readonly options: readonly z.ZodObject[];
+  };
+  const tag = valueAt(value, [discriminator]);
+  return options.find(({ shape }) => (shape[discriminator] as z.ZodType).safeParse(tag).success) ?? null;
+}
+
+/** The keys an object schema knows at `path` of `input`; empty where the path leads elsewhere. */
+function keysAt(schema: z.ZodType, path: readonly PropertyKey[], input: unknown): string[] {
+  let object = objectFor(schema, input);
+  for (const [depth, key] of path.entries()) {
+    const next: unknown = (object?.shape as Record<PropertyKey, unknown> | undefined)?.[key];
     if (!(next instanceof z.ZodType)) return [];
-    inner = unwrap(next);
+    object = objectFor(next, valueAt(input, path.slice(0, depth + 1)));
   }
-  return inner instanceof z.ZodObject ? Object.keys(inner.shape) : [];
+  return object === null ? [] : Object.keys(object.shape);
 }
 
 function describe(
@@ -65,7 +77,7 @@ function describe(
 ): string[] {
   const path = [...prefix, ...issue.path.map(String)].join(".");
   if (issue.code === "unrecognized_keys") {
-    const known = keysAt(schema, issue.path);
+    const known = keysAt(schema, issue.path, input);
     return issue.keys.map((key) => {
       const full = path === "" ? key : `${path}.${key}`;
       return `unknown key "${full}".${suggestion(key, known)}`;

@@ -4,7 +4,7 @@
  */
 import { Random } from "../random.js";
 import type { ActionArray, EnvironmentSpec, VectorEnvironment } from "./environment.js";
-import { widthOf } from "./spaces.js";
+import { choicesOf, widthOf } from "./spaces.js";
 
 export abstract class ArrayEnvironment implements VectorEnvironment {
   readonly observations: Float32Array;
@@ -12,12 +12,14 @@ export abstract class ArrayEnvironment implements VectorEnvironment {
   readonly rewards: Float64Array;
   readonly terminated: Uint8Array;
   readonly truncated: Uint8Array;
+  readonly actionMasks: Uint8Array | null;
   /** state[k][i] is variable k of instance i. */
   readonly state: readonly Float64Array[];
   /** Steps taken in the running episode of each instance. */
   readonly elapsed: Uint32Array;
   protected readonly random: Random[] = [];
   private readonly observationWidth: number;
+  private readonly choices: number;
   private readonly timeLimit: number;
 
   constructor(
@@ -26,12 +28,14 @@ export abstract class ArrayEnvironment implements VectorEnvironment {
     stateWidth: number,
   ) {
     this.observationWidth = widthOf(spec.observationSpace);
+    this.choices = choicesOf(spec.actionSpace);
     this.timeLimit = spec.maxEpisodeSteps ?? Number.POSITIVE_INFINITY;
     this.observations = new Float32Array(count * this.observationWidth);
     this.finalObservations = new Float32Array(count * this.observationWidth);
     this.rewards = new Float64Array(count);
     this.terminated = new Uint8Array(count);
     this.truncated = new Uint8Array(count);
+    this.actionMasks = spec.actionMasks === true ? new Uint8Array(count * this.choices) : null;
     this.state = Array.from({ length: stateWidth }, () => new Float64Array(count));
     this.elapsed = new Uint32Array(count);
     for (let i = 0; i < count; i++) this.random.push(new Random(0));
@@ -43,6 +47,14 @@ export abstract class ArrayEnvironment implements VectorEnvironment {
   abstract advance(i: number, actions: ActionArray): void;
   /** Writes the observation of instance i to `out` from `at` on. */
   abstract observe(i: number, out: Float32Array, at: number): void;
+  /**
+   * Writes which actions instance i may choose, 1 or 0 each, to `out` from `at` on; all, unless a subclass whose
+   * spec says `actionMasks` knows better.
+   */
+  protected allow(i: number, out: Uint8Array, at: number): void {
+    void i;
+    out.fill(1, at, at + this.choices);
+  }
 
   reset(seeds: Uint32Array): void {
     for (let i = 0; i < this.count; i++) {
@@ -61,7 +73,7 @@ export abstract class ArrayEnvironment implements VectorEnvironment {
         this.observe(i, this.finalObservations, i * this.observationWidth);
         this.restart(i);
       } else {
-        this.observe(i, this.observations, i * this.observationWidth);
+        this.show(i);
       }
     }
   }
@@ -69,6 +81,11 @@ export abstract class ArrayEnvironment implements VectorEnvironment {
   private restart(i: number): void {
     this.elapsed[i] = 0;
     this.begin(i, this.random[i]!);
+    this.show(i);
+  }
+
+  private show(i: number): void {
     this.observe(i, this.observations, i * this.observationWidth);
+    if (this.actionMasks !== null) this.allow(i, this.actionMasks, i * this.choices);
   }
 }

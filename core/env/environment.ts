@@ -14,6 +14,8 @@ export interface EnvironmentSpec {
   readonly maxEpisodeSteps: number | null;
   /** Mean return at which the environment counts as solved; null = none published. */
   readonly rewardThreshold: number | null;
+  /** It says at every step which of its discrete actions may be chosen; absent = false: all may. */
+  readonly actionMasks?: boolean;
 }
 
 /** One element of a space as a user's environment sees it: a number for discrete spaces, else an array. */
@@ -29,13 +31,21 @@ export interface StepResult {
   readonly truncated: boolean;
 }
 
-/** A single environment, as users write it. Both calls may be asynchronous. */
+/** A single environment, as users write it. Every call may be asynchronous. */
 export interface Environment {
   /** Starts an episode. The same seed gives the same episode for the same actions. */
   reset(options: { readonly seed: number }): Observation | Promise<Observation>;
   step(action: Action): StepResult | Promise<StepResult>;
+  /**
+   * Which actions may be chosen now: one 1 or 0 (true or false) for each of the n actions, or for each choice of a
+   * multi-discrete action, part after part. At least one of each part must be allowed. Asked for after `reset` and
+   * after every `step` that ends no episode, where the description says `actionMasks: true`.
+   */
+  actionMask?(): ActionMask | Promise<ActionMask>;
   close?(): void | Promise<void>;
 }
+
+export type ActionMask = ArrayLike<number> | ArrayLike<boolean>;
 
 /** Actions of `count` instances: Int32Array for discrete spaces, Float32Array for boxes; [count · width]. */
 export type ActionArray = Int32Array | Float32Array;
@@ -58,6 +68,8 @@ export interface VectorEnvironment {
   readonly terminated: Uint8Array;
   /** [count], 0 or 1; never 1 together with `terminated` */
   readonly truncated: Uint8Array;
+  /** [count · P] 1 = may be chosen in the next step, P = `choicesOf(actionSpace)`; null = all may, always */
+  readonly actionMasks: Uint8Array | null;
   /** Seeds and resets every instance; `seeds` [count]. */
   reset(seeds: Uint32Array): void | Promise<void>;
   step(actions: ActionArray): void | Promise<void>;

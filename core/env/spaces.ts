@@ -52,6 +52,18 @@ export function widthOf(space: Space): number {
   }
 }
 
+/** Alternatives of a discrete space, one part after the other: as many as a policy over it has logits; 0 for a box. */
+export function choicesOf(space: Space): number {
+  switch (space.kind) {
+    case "box":
+      return 0;
+    case "discrete":
+      return space.n;
+    case "multiDiscrete":
+      return space.sizes.reduce((a, b) => a + b, 0);
+  }
+}
+
 /** `Box(4)`, `Discrete(2)`, `MultiDiscrete(32, 11, 2)`: for messages. */
 export function describeSpace(space: Space): string {
   switch (space.kind) {

@@ -4,7 +4,7 @@
  */
 import { inspect } from "node:util";
 import type { StepResult } from "./environment.js";
-import { describeSpace, widthOf, type Space } from "./spaces.js";
+import { choicesOf, describeSpace, widthOf, type Space } from "./spaces.js";
 
 /** A value on one short line. */
 export function show(value: unknown): string {
@@ -53,6 +53,38 @@ export function writeObservation(
       return `observation[${k}] is ${show(value)}, expected a number finite in float32`;
     }
     out[at + k] = value as number;
+  }
+  return null;
+}
+
+/** Writes `mask` to `out` from `at` on as 1 and 0, or says why it is no mask of the actions of `space`. */
+export function writeActionMask(space: Space, mask: unknown, out: Uint8Array, at: number): string | null {
+  const choices = choicesOf(space);
+  if (!isArrayLike(mask) || mask.length !== choices) {
+    const got = isArrayLike(mask) ? `has length ${mask.length}` : `is ${show(mask)}`;
+    return `action mask ${got}, expected ${choices} times 1 or 0 for ${describeSpace(space)}`;
+  }
+  for (let k = 0; k < choices; k++) {
+    const allowed = mask[k];
+    if (allowed !== true && allowed !== false && allowed !== 1 && allowed !== 0) {
+      return `action mask[${k}] is ${show(allowed)}, expected 1 or 0 or true or false`;
+    }
+    out[at + k] = allowed === true || allowed === 1 ? 1 : 0;
+  }
+  return complainAboutForbidden(space, out, at);
+}
+
+/** Says which part of the action `masks` leave no choice from `at` on. */
+export function complainAboutForbidden(space: Space, masks: Uint8Array, at: number): string | null {
+  const parts = space.kind === "multiDiscrete" ? space.sizes : [choicesOf(space)];
+  let from = at;
+  for (const [part, size] of parts.entries()) {
+    const first = masks.indexOf(1, from);
+    if (first < 0 || first >= from + size) {
+      const which = space.kind === "multiDiscrete" ? ` of part ${part}` : "";
+      return `action mask forbids every action${which}, expected at least one to be allowed`;
+    }
+    from += size;
   }
   return null;
 }

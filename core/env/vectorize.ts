@@ -3,21 +3,19 @@
  * return promises they are awaited together; where none does, `step` itself is synchronous. What they return is
  * checked before it goes anywhere. After a failure the environment is usable again only from `reset` on.
  */
-import { z } from "zod";
 import { expectLength, messageOf, SkeinError, toSkeinError } from "../errors.js";
 import { Random } from "../random.js";
 import type {
   Action,
   ActionArray,
   Environment,
-  EnvironmentDefinition,
   EnvironmentSpec,
   Observation,
   StepResult,
   VectorEnvironment,
 } from "./environment.js";
-import { widthOf, type Space } from "./spaces.js";
-import { complainAboutResult, show, writeObservation } from "./step-result.js";
+import { choicesOf, widthOf, type Space } from "./spaces.js";
+import { complainAboutResult, writeActionMask, writeObservation } from "./step-result.js";
 
 type Awaitable<T> = T | Promise<T>;
 
@@ -62,9 +60,11 @@ class UserVectorEnvironment implements VectorEnvironment {
   readonly rewards: Float64Array;
   readonly terminated: Uint8Array;
   readonly truncated: Uint8Array;
+  readonly actionMasks: Uint8Array | null;
   private readonly instances: readonly Instance[];
   private readonly observationWidth: number;
   private readonly actionWidth: number;
+  private readonly choices: number;
   private readonly timeLimit: number;
 
   constructor(
@@ -74,14 +74,16 @@ class UserVectorEnvironment implements VectorEnvironment {
   ) {
     this.observationWidth = widthOf(spec.observationSpace);
     this.actionWidth = widthOf(spec.actionSpace);
+    this.choices = choicesOf(spec.actionSpace);
     this.timeLimit = spec.maxEpisodeSteps ?? Number.POSITIVE_INFINITY;
     this.observations = new Float32Array(count * this.observationWidth);
     this.finalObservations = new Float32Array(count * this.observationWidth);
     this.rewards = new Float64Array(count);
     this.terminated = new Uint8Array(count);
     this.truncated = new Uint8Array(count);
+    this.actionMasks = spec.actionMasks === true ? new Uint8Array(count * this.choices) : null;
     this.instances = Array.from({ length: count }, (_, i) => ({
-      environment: createInstance(spec.id, i, create),
+      environment: createInstance(spec, i, create),
       random: new Random(0),
       seed: 0,
       elapsed: 0,
@@ -131,7 +133,25 @@ class UserVectorEnvironment implements VectorEnvironment {
       i,
       "reset()",
       () => instance.environment.reset({ seed }),
-      (observation) => this.write(i, "reset()", observation, this.observations),
+      (observation) => {
+        this.write(i, "reset()", observation, this.observations);
+        return this.askMask(i);
+      },
+    );
+  }
+
+  private askMask(i: number): Awaitable<void> {
+    const { actionMasks } = this;
+    if (actionMasks === null) return;
+    const { environment } = this.instances[i]!;
+    return this.call(
+      i,
+      "actionMask()",
+      () => environment.actionMask?.(),
+      (mask) => {
+        const complaint = writeActionMask(this.spec.actionSpace, mask, actionMasks, i * this.choices);
+        if (complaint !== null) throw this.refusal(i, "actionMask()", complaint);
+      },
     );
   }
 
@@ -146,7 +166,7 @@ class UserVectorEnvironment implements VectorEnvironment {
     this.rewards[i] = result.reward;
     this.terminated[i] = result.terminated ? 1 : 0;
     this.truncated[i] = truncated ? 1 : 0;
-    if (ended) return this.begin(i, instance.random.nextUint32());
+    return ended ? this.begin(i, instance.random.nextUint32()) : this.askMask(i);
   }
 
   private write(i: number, method: string, observation: Observation, out: Float32Array): void {
@@ -193,13 +213,27 @@ class UserVectorEnvironment implements VectorEnvironment {
   }
 }
 
-function createInstance(id: string, i: number, create: () => Environment): Environment {
+function createInstance(
+  { id, actionMasks = false }: EnvironmentSpec,
+  i: number,
+  create: () => Environment,
+): Environment {
+  const where = `environment "${id}", instance ${i}, step 0`;
+  let environment: Environment;
   try {
-    return create();
+    environment = create();
   } catch (cause) {
-    const text = `environment "${id}", instance ${i}, step 0: create() threw "${messageOf(cause)}"`;
+    const text = `${where}: create() threw "${messageOf(cause)}"`;
     throw new SkeinError("ENVIRONMENT_FAILED", text, { cause });
   }
+  const offered = typeof (environment as Partial<Environment> | undefined)?.actionMask === "function";
+  if (offered === actionMasks) return environment;
+  throw new SkeinError(
+    "ENVIRONMENT_FAILED",
+    offered
+      ? `${where}: there is a method actionMask(), but the environment's description does not say actionMasks: true; add that, or leave the method out`
+      : `${where}: the environment's description says actionMasks: true, but there is no method actionMask(); add it, or leave the flag out`,
+  );
 }
 
 /** One instance's action as the user's environment takes it; a copy, so it may be kept. */
@@ -214,64 +248,4 @@ export function vectorizeEnvironment(
   count: number,
 ): VectorEnvironment {
   return new UserVectorEnvironment(spec, create, count);
-}
-
-const paramSchema = z.union([z.string(), z.number(), z.boolean()], {
-  error: "expected a string, a number, true or false",
-});
-const paramsSchema = z.record(z.string(), paramSchema).default({});
-/** What the run file gives under `environment.params`. */
-export type EnvironmentParams = z.infer<typeof paramsSchema>;
-
-export interface EnvironmentDescription {
-  readonly id: string;
-  readonly observationSpace: Space;
-  readonly actionSpace: Space;
-  /** Steps after which an episode is truncated; default null = never. */
-  readonly maxEpisodeSteps?: number | null;
-  /** Mean return at which the environment counts as solved; default null. */
-  readonly rewardThreshold?: number | null;
-  /** One instance; called once for each. */
-  create(params: EnvironmentParams): Environment;
-}
-
-/** What a user's module exports to bring its own environment. */
-export function defineEnvironment(
-  description: EnvironmentDescription,
-): EnvironmentDefinition<EnvironmentParams> {
-  const { id, observationSpace, actionSpace, maxEpisodeSteps = null, rewardThreshold = null } = description;
-  checkSpace(id, "observationSpace", observationSpace);
-  checkSpace(id, "actionSpace", actionSpace);
-  if (maxEpisodeSteps !== null && !(Number.isInteger(maxEpisodeSteps) && maxEpisodeSteps > 0)) {
-    throw wrongDescription(id, "maxEpisodeSteps", "a positive integer or null", maxEpisodeSteps);
-  }
-  const spec: EnvironmentSpec = { id, observationSpace, actionSpace, maxEpisodeSteps, rewardThreshold };
-  return {
-    id,
-    params: paramsSchema,
-    spec: () => spec,
-    vectorize: (environmentSpec, params, count) =>
-      vectorizeEnvironment(environmentSpec, () => description.create(params), count),
-  };
-}
-
-function wrongDescription(id: string, field: string, expected: string, got: unknown): SkeinError {
-  const text = `defineEnvironment("${id}"): ${field} must be ${expected}, got ${show(got)}`;
-  return new SkeinError("ENVIRONMENT_FAILED", text);
-}
-
-/** A space written by hand in JavaScript has no compiler to check it. */
-function checkSpace(id: string, field: string, space: Space): void {
-  const kinds: readonly unknown[] = ["box", "discrete", "multiDiscrete"];
-  if (!kinds.includes((space as Space | undefined)?.kind)) {
-    throw wrongDescription(id, field, "made with box(), discrete() or multiDiscrete()", space);
-  }
-  if (space.kind === "box" && [space.low, space.high].some((bound) => bound.length !== widthOf(space))) {
-    throw wrongDescription(
-      id,
-      field,
-      `given ${widthOf(space)} low and high bounds, as its shape says`,
-      space,
-    );
-  }
 }

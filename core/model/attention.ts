@@ -50,7 +50,8 @@ export function rotate(x: tf.Tensor4D, { cos, sin }: Rotation): tf.Tensor4D {
 /** What is added to scores [L, L]: 0 where the key is not after the query, else −1e9. */
 export function causalMask(length: number): tf.Tensor2D {
   const mask = new Float32Array(length * length);
-  for (let query = 0; query < length; query++) mask.fill(FORBIDDEN, query * length + query + 1, (query + 1) * length);
+  for (let query = 0; query < length; query++)
+    mask.fill(FORBIDDEN, query * length + query + 1, (query + 1) * length);
   return tf.tensor2d(mask, [length, length]);
 }
 
@@ -58,12 +59,7 @@ export function causalMask(length: number): tf.Tensor2D {
  * softmax(q·kᵀ + mask)·v; q (already divided by √d), k and v [B, H, L, d], mask [L, L]. The gradient of the softmax
  * uses Σ_key P·∂P = Σ_d O·∂O (Dao et al. 2022, "FlashAttention", appendix B), a sum over d instead of L numbers.
  */
-export function attend(
-  q: tf.Tensor4D,
-  k: tf.Tensor4D,
-  v: tf.Tensor4D,
-  mask: tf.Tensor2D,
-): tf.Tensor4D {
+export function attend(q: tf.Tensor4D, k: tf.Tensor4D, v: tf.Tensor4D, mask: tf.Tensor2D): tf.Tensor4D {
   return withGradient(
     [q, k, v],
     () => {
@@ -74,10 +70,7 @@ export function attend(
     (dy, saved) => {
       const [query, key, content, weights, value] = saved as tf.Tensor4D[] & { length: 5 };
       const along = tf.sum(tf.mul(dy, value!), 3, true);
-      const dScores = tf.mul<tf.Tensor4D>(
-        weights!,
-        tf.sub(tf.matMul(dy, transposeLast(content!)), along),
-      );
+      const dScores = tf.mul<tf.Tensor4D>(weights!, tf.sub(tf.matMul(dy, transposeLast(content!)), along));
       return [
         tf.matMul(dScores, key!),
         tf.matMul(transposeLast(dScores), query!),

@@ -23,12 +23,14 @@ function scaleOf({ low, high }: BoxSpace): number {
   return low.every((bound) => bound === 0) && high.every((bound) => bound === 255) ? 1 / 255 : 1;
 }
 
+/** Parameters of the convolutions, and the shape of what each gives. */
 function convolutionSpecs(
   image: Image,
   layers: readonly ConvolutionLayer[],
-): { readonly specs: readonly ParameterSpec[]; readonly flat: number } {
+): { readonly specs: readonly ParameterSpec[]; readonly maps: readonly Image[] } {
   let [height, width, channels] = image;
   const specs: ParameterSpec[] = [];
+  const maps: Image[] = [];
   for (const [k, { channels: outputs, kernel, stride }] of layers.entries()) {
     if (kernel > Math.min(height, width)) {
       throw new SkeinError(
@@ -48,27 +50,30 @@ function convolutionSpecs(
     height = outputCells(height, kernel, stride);
     width = outputCells(width, kernel, stride);
     channels = outputs;
+    maps.push([height, width, channels]);
   }
-  return { specs, flat: height * width * channels };
+  return { specs, maps };
 }
 
 export function cnn(spec: Extract<ModelSpec, { kind: "cnn" }>): Model {
   const image = imageOf(spec.observationSpace);
   const scale = scaleOf(spec.observationSpace as BoxSpace);
-  const { specs, flat } = convolutionSpecs(image, spec.convolutions);
+  const { specs, maps } = convolutionSpecs(image, spec.convolutions);
+  const flat = (maps[maps.length - 1] ?? image).reduce((a, b) => a * b, 1);
   return onTrunk(spec, {
     parameters: [...specs, ...towerSpecs("trunk", [flat, ...spec.hidden])],
     width: spec.hidden[spec.hidden.length - 1] ?? flat,
     stateWidth: 0,
     run(p, { observations }) {
-      let maps = tf.reshape(observations, [-1, ...image]) as tf.Tensor4D;
+      let map = tf.reshape<tf.Rank.R4>(observations, [-1, ...image]);
       for (const [k, { stride }] of spec.convolutions.entries()) {
         const weight = p[`conv/${k}/weight`]!;
         // Scaling the first layer's weights scales its input, which is far larger.
         const scaled = k === 0 && scale !== 1 ? tf.mul(weight, scale) : weight;
-        maps = relu(conv2d(maps, scaled, p[`conv/${k}/bias`]!, { stride, inputGradient: k > 0 }));
+        const cells = conv2d(map, scaled, p[`conv/${k}/bias`]!, { stride, inputGradient: k > 0 });
+        map = tf.reshape(relu(cells), [-1, ...maps[k]!]);
       }
-      let x = tf.reshape(maps, [-1, flat]) as tf.Tensor2D;
+      let x = tf.reshape<tf.Rank.R2>(map, [-1, flat]);
       for (const k of spec.hidden.keys()) {
         x = relu(linear(x, p[`trunk/${k}/weight`]!, p[`trunk/${k}/bias`]!));
       }

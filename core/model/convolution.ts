@@ -43,25 +43,28 @@ function gatherPatches(image: tf.Tensor3D, cells: Int32Array, taps: number): tf.
   return tf.reshape(tf.gather(image, tf.tensor1d(cells, "int32"), 1), [-1, taps * channels]);
 }
 
-/** x [B, H, W, C], w [k, k, C, O], b [O] → [B, H', W', O]. */
+/** x [B, H, W, C], w [k, k, C, O], b [O] → rows [B·H'·W', O]. */
 function convolve(
   x: tf.Tensor4D,
   w: tf.Tensor4D,
   b: tf.Tensor,
   stride: number,
   inputGradient: boolean,
-): tf.Tensor4D {
+): tf.Tensor2D {
   const [batch, height, width, channels] = x.shape;
   const [kernel, , , outputs] = w.shape;
   const side: Side = [height, width];
   const taps = kernel * kernel;
-  const shape = [batch, outputCells(height, kernel, stride), outputCells(width, kernel, stride), outputs] as const;
   const patches = (): tf.Tensor2D =>
-    gatherPatches(tf.reshape(x, [batch, height * width, channels]), cellsUnderTaps(side, kernel, stride), taps);
-  const matrix = tf.reshape(w, [taps * channels, outputs]) as tf.Tensor2D;
-  if (!inputGradient) return tf.reshape(linear(patches(), matrix, b), [...shape]);
+    gatherPatches(
+      tf.reshape(x, [batch, height * width, channels]),
+      cellsUnderTaps(side, kernel, stride),
+      taps,
+    );
+  const matrix = tf.reshape<tf.Rank.R2>(w, [taps * channels, outputs]);
+  if (!inputGradient) return linear(patches(), matrix, b);
 
-  const y = withGradient<tf.Tensor2D>(
+  return withGradient<tf.Tensor2D>(
     [x, matrix, b],
     () => {
       const unfolded = patches();
@@ -70,15 +73,15 @@ function convolve(
     (dy, saved) => {
       const [unfolded, weight] = saved as [tf.Tensor2D, tf.Tensor2D];
       // ∂x: patches of ∂y around every input cell; the zero cell at the end stands for "outside".
-      const dCells = tf.pad(tf.reshape(dy, [batch, -1, outputs]) as tf.Tensor3D, [
+      const dCells = tf.pad(tf.reshape<tf.Rank.R3>(dy, [batch, -1, outputs]), [
         [0, 0],
         [0, 1],
         [0, 0],
       ]);
-      const flipped = tf.reshape(
+      const flipped = tf.reshape<tf.Rank.R2>(
         tf.transpose(tf.reshape(weight, [taps, channels, outputs]), [0, 2, 1]),
         [taps * outputs, channels],
-      ) as tf.Tensor2D;
+      );
       const dInput = tf.matMul(gatherPatches(dCells, cellsOverTaps(side, kernel, stride), taps), flipped);
       return [
         tf.reshape(dInput, [batch, height, width, channels]),
@@ -87,19 +90,18 @@ function convolve(
       ];
     },
   );
-  return tf.reshape(y, [...shape]);
 }
 
 /** [A·s, B·s, C] blocks of s × s cells become cells of s·s·C channels: [n, A·s, B·s, C] → [n, A, B, s·s·C]. */
 function blocksToChannels(x: tf.Tensor4D, block: number): tf.Tensor4D {
   const [n, height, width, channels] = x.shape;
   const [rows, columns] = [height / block, width / block];
-  const blocks = tf.reshape(x, [n * rows, block, columns, block * channels]) as tf.Tensor4D;
+  const blocks = tf.reshape<tf.Rank.R4>(x, [n * rows, block, columns, block * channels]);
   return tf.reshape(tf.transpose(blocks, [0, 2, 1, 3]), [n, rows, columns, block * block * channels]);
 }
 
 /**
- * Convolution with valid padding: x [B, H, W, C], w [k, k, C, O], b [O] → [B, H', W', O] with
+ * Convolution with valid padding: x [B, H, W, C], w [k, k, C, O], b [O] → [B·H'·W', O], a row for each cell, with
  * H' = ⌊(H − k)/stride⌋ + 1. Where the stride divides the kernel, blocks of stride × stride cells become channels
  * first: the same sums, with larger pieces to gather and none gathered in vain on the way back.
  * `inputGradient: false` where x is data, so that no gradient for it is computed.
@@ -109,7 +111,7 @@ export function conv2d(
   w: tf.Tensor,
   b: tf.Tensor,
   { stride, inputGradient }: { readonly stride: number; readonly inputGradient: boolean },
-): tf.Tensor4D {
+): tf.Tensor2D {
   const [kernel, , channels, outputs] = w.shape as [number, number, number, number];
   if (stride === 1 || kernel % stride !== 0) {
     return convolve(x, w as tf.Tensor4D, b, stride, inputGradient);
@@ -120,13 +122,13 @@ export function conv2d(
     used(height) === height && used(width) === width
       ? x
       : tf.slice(x, [0, 0, 0, 0], [-1, used(height), used(width), -1]);
-  const blockKernel = tf.reshape(w, [1, kernel, kernel, channels * outputs]) as tf.Tensor4D;
+  const blockKernel = tf.reshape<tf.Rank.R4>(w, [1, kernel, kernel, channels * outputs]);
   const cells = kernel / stride;
-  const weight = tf.reshape(blocksToChannels(blockKernel, stride), [
+  const weight = tf.reshape<tf.Rank.R4>(blocksToChannels(blockKernel, stride), [
     cells,
     cells,
     stride * stride * channels,
     outputs,
-  ]) as tf.Tensor4D;
+  ]);
   return convolve(blocksToChannels(cropped, stride), weight, b, 1, inputGradient);
 }

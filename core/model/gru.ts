@@ -40,12 +40,7 @@ function sigmoidSlope(y: tf.Tensor2D): tf.Tensor2D {
  * one product with the weights and a few sums, and the gradient of the weights is one product over all N = B·T rows.
  * `start` counts as a constant.
  */
-function unroll(
-  gates: tf.Tensor2D,
-  start: tf.Tensor2D,
-  weight: tf.Tensor2D,
-  bias: tf.Tensor1D,
-): tf.Tensor2D {
+function unroll(gates: tf.Tensor2D, start: tf.Tensor2D, weight: tf.Tensor2D, bias: tf.Tensor1D): tf.Tensor2D {
   const [batch, units] = start.shape;
   const steps = gates.shape[1] / (3 * units);
   const perStep = (x: tf.Tensor2D): tf.Tensor2D[] => tf.split(x, steps, 1);

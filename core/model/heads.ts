@@ -5,16 +5,16 @@ import { logHalfRanges } from "../algo/tanh-gaussian.js";
 import { describeSpace, type BoxSpace } from "../env/spaces.js";
 import { SkeinError } from "../errors.js";
 import type { ModelSpec, Parameters, ParameterSpec } from "./model.js";
-import { oneHots, withGradient } from "./ops.js";
+import { withGradient } from "./ops.js";
 
 /** The distributions of N steps; each column is computed when asked for. */
 export interface Distribution {
   /** [N, P] */
-  policy(): tf.Tensor2D;
+  readonly policy: () => tf.Tensor2D;
   /** [N, A] actions → [N] */
-  logprob(actions: tf.Tensor2D): tf.Tensor1D;
+  readonly logprob: (actions: tf.Tensor2D) => tf.Tensor1D;
   /** [N] */
-  entropy(): tf.Tensor1D;
+  readonly entropy: () => tf.Tensor1D;
 }
 
 export interface Head {
@@ -30,33 +30,44 @@ export interface Head {
 
 const FORBIDDEN = 1e9;
 
-/** Applies f to the columns of each part by itself; results side by side. */
+/** Applies f to the rows of each part by itself; results below one another. */
 function byParts(
   sizes: readonly number[],
-  tensors: readonly tf.Tensor2D[],
-  f: (...parts: tf.Tensor2D[]) => tf.Tensor2D,
+  x: tf.Tensor2D,
+  f: (part: tf.Tensor2D) => tf.Tensor2D,
 ): tf.Tensor2D {
-  if (sizes.length === 1) return f(...tensors);
-  let at = 0;
-  const results = sizes.map((size) => {
-    const begin: [number, number] = [0, at];
-    at += size;
-    return f(...tensors.map((tensor) => tf.slice(tensor, begin, [-1, size])));
-  });
-  return tf.concat(results, 1);
+  if (sizes.length === 1) return f(x);
+  return tf.concat(
+    tf.split(x, [...sizes], 0).map((part) => f(part as tf.Tensor2D)),
+    0,
+  );
 }
 
+/** Over the rows of each column. */
 function logSoftmax(logits: tf.Tensor2D): tf.Tensor2D {
-  const shifted = tf.sub(logits, tf.max(logits, 1, true));
-  return tf.sub(shifted, tf.log(tf.sum(tf.exp(shifted), 1, true)));
+  const shifted = tf.sub(logits, tf.max(logits, 0, true));
+  return tf.sub(shifted, tf.log(tf.sum(tf.exp(shifted), 0, true)));
 }
 
-/** [N] as a column [N, 1], so that it spreads over rows. */
-function column(x: tf.Tensor): tf.Tensor2D {
-  return tf.reshape(x, [-1, 1]);
+/** Actions [N, K] → [Σ sizes, N], 1 where the action was taken. */
+function taken(actions: tf.Tensor2D, sizes: readonly number[]): tf.Tensor2D {
+  const rows = tf.split(tf.transpose(actions), sizes.length, 0);
+  const hits = sizes.map((size, k) => {
+    const classes = tf.tensor2d(
+      Array.from({ length: size }, (_, action) => action),
+      [size, 1],
+      actions.dtype,
+    );
+    return tf.equal(classes, rows[k]!);
+  });
+  return tf.cast(tf.concat(hits, 0), "float32") as tf.Tensor2D;
 }
 
-/** Independent categoricals side by side; `policy` = their logits [N, Σ sizes], masked ones at −1e9. */
+/**
+ * Independent categoricals side by side; `policy` = their logits [N, Σ sizes], masked ones at −1e9. The arithmetic
+ * has actions as rows and steps as columns, [Σ sizes, N]: with few actions, sums and broadcasts then run along
+ * memory.
+ */
 function categoricalHead(sizes: readonly number[]): Head {
   const width = sizes.reduce((a, b) => a + b, 0);
   return {
@@ -64,33 +75,38 @@ function categoricalHead(sizes: readonly number[]): Head {
     policyWidth: width,
     parameters: [],
     distribution: (output, _, masks) => {
-      const logits = masks === null ? output : tf.add<tf.Tensor2D>(output, tf.mul(tf.sub(masks, 1), FORBIDDEN));
-      let logs: tf.Tensor2D | null = null;
-      // Shared by both columns; their gradients with respect to the logits are written out, so none passes here.
-      const logprobs = (): tf.Tensor2D => (logs ??= byParts(sizes, [logits], logSoftmax));
+      const logits =
+        masks === null ? output : tf.add<tf.Tensor2D>(output, tf.mul(tf.sub(masks, 1), FORBIDDEN));
+      let shared: { readonly rows: tf.Tensor2D; readonly logs: tf.Tensor2D } | null = null;
+      // The columns' gradients with respect to the logits are written out, so none passes through `logs`.
+      const logprobs = (): NonNullable<typeof shared> => {
+        if (shared !== null) return shared;
+        const rows = tf.transpose(logits);
+        return (shared = { rows, logs: byParts(sizes, rows, logSoftmax) });
+      };
       return {
         policy: () => logits,
         logprob: (actions) => {
-          const chosen = oneHots(actions, sizes);
-          const all = logprobs();
+          const { rows, logs } = logprobs();
+          const chosen = taken(actions, sizes);
           return withGradient<tf.Tensor1D>(
-            [logits],
-            () => ({ value: tf.sum(tf.mul(all, chosen), 1), saved: [all, chosen] }),
-            (dy, [l, c]) => [tf.mul(column(dy), tf.sub(c!, tf.exp(l!)))],
+            [rows],
+            () => ({ value: tf.sum(tf.mul(logs, chosen), 0), saved: [logs, chosen] }),
+            (dy, [l, c]) => [tf.mul(dy, tf.sub(c!, tf.exp(l!)))],
           );
         },
         entropy: () => {
-          const all = logprobs();
+          const { rows, logs } = logprobs();
           return withGradient<tf.Tensor1D>(
-            [logits],
-            () => ({ value: tf.neg(tf.sum(tf.mul(tf.exp(all), all), 1)), saved: [all] }),
+            [rows],
+            () => ({ value: tf.neg(tf.sum(tf.mul(tf.exp(logs), logs), 0)), saved: [logs] }),
             (dy, saved) => {
               // ∂H/∂l = −p(log p + H), H of the logit's own part.
-              const slope = byParts(sizes, saved as tf.Tensor2D[], (l) => {
-                const p = tf.exp(l!);
-                return tf.mul(p, tf.sub(tf.sum(tf.mul(p, l!), 1, true), l!));
+              const slope = byParts(sizes, saved[0] as tf.Tensor2D, (l) => {
+                const p = tf.exp(l);
+                return tf.mul(p, tf.sub(tf.sum(tf.mul(p, l), 0, true), l));
               });
-              return [tf.mul(column(dy), slope)];
+              return [tf.mul(dy, slope)];
             },
           );
         },
@@ -163,8 +179,7 @@ function tanhGaussianHead(space: BoxSpace): Head {
       const { policy, logprob, entropy } = gaussian.distribution(mean, parameters, masks);
       return {
         policy,
-        logprob: (actions) =>
-          tf.sub(logprob(actions), tf.add(tf.sum(logTanhSlope(actions), 1), range)),
+        logprob: (actions) => tf.sub(logprob(actions), tf.add(tf.sum(logTanhSlope(actions), 1), range)),
         entropy: () => {
           const std = tf.reshape(tf.exp(parameters["actor/logStd"]!), [k, 1]);
           const nodes = tf.mul(std, tf.tensor1d(Float32Array.from(QUADRATURE.nodes)));
@@ -178,7 +193,10 @@ function tanhGaussianHead(space: BoxSpace): Head {
 }
 
 /** The head for an action space. */
-export function headFor({ actionSpace, distribution }: Pick<ModelSpec, "actionSpace" | "distribution">): Head {
+export function headFor({
+  actionSpace,
+  distribution,
+}: Pick<ModelSpec, "actionSpace" | "distribution">): Head {
   switch (actionSpace.kind) {
     case "discrete":
       return categoricalHead([actionSpace.n]);

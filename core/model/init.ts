@@ -57,7 +57,11 @@ export function denseSpecs(name: string, inputs: number, outputs: number, gain: 
 }
 
 /** The layers `name/0`, `name/1` … between `widths`; gain √2, of the last one `outputGain`. */
-export function towerSpecs(name: string, widths: readonly number[], outputGain = Math.SQRT2): ParameterSpec[] {
+export function towerSpecs(
+  name: string,
+  widths: readonly number[],
+  outputGain = Math.SQRT2,
+): ParameterSpec[] {
   return widths.slice(1).flatMap((outputs, k) => {
     const gain = k + 2 === widths.length ? outputGain : Math.SQRT2;
     return denseSpecs(`${name}/${k}`, widths[k]!, outputs, gain);

@@ -23,7 +23,7 @@ export function withGradient<Value extends tf.Tensor>(
       gradFunc: (dy: tf.Tensor, kept: tf.Tensor[]) => gradient(dy as Value, kept),
     };
   });
-  return run(...inputs) as Value;
+  return run(...inputs);
 }
 
 /** The transpose of the last two axes. */
@@ -54,11 +54,7 @@ export function linear(x: tf.Tensor2D, w: tf.Tensor, b: tf.Tensor): tf.Tensor2D 
     () => ({ value: tf.add(tf.matMul(x, w as tf.Tensor2D), b), saved: [x, w] }),
     (dy, saved) => {
       const [input, weight] = saved as [tf.Tensor2D, tf.Tensor2D];
-      return [
-        tf.matMul(dy, transposeLast(weight)),
-        tf.matMul(transposeLast(input), dy),
-        tf.sum(dy, 0),
-      ];
+      return [tf.matMul(dy, transposeLast(weight)), tf.matMul(transposeLast(input), dy), tf.sum(dy, 0)];
     },
   );
 }
@@ -75,18 +71,13 @@ export function relu<T extends tf.Tensor>(x: T): T {
   );
 }
 
-/** One-hot rows [N, depth] of a column of indices [N, 1]. */
-export function oneHot(indices: tf.Tensor2D, depth: number): tf.Tensor2D {
-  return tf.cast(tf.oneHot(tf.cast(tf.squeeze(indices, [1]), "int32"), depth), "float32") as tf.Tensor2D;
-}
-
 /** One-hot rows [N, Σ sizes] of integers [N, K], side by side. */
 export function oneHots(indices: tf.Tensor2D, sizes: readonly number[]): tf.Tensor2D {
-  if (sizes.length === 1) return oneHot(indices, sizes[0]!);
-  return tf.concat(
-    sizes.map((size, k) => oneHot(tf.slice(indices, [0, k], [-1, 1]), size)),
-    1,
-  );
+  const owner = sizes.flatMap((size, k) => new Array<number>(size).fill(k));
+  const value = sizes.flatMap((size) => Array.from({ length: size }, (_, index) => index));
+  const spread = sizes.length === 1 ? indices : tf.gather(indices, tf.tensor1d(owner, "int32"), 1);
+  const same = tf.equal(tf.cast(spread, "float32"), tf.tensor1d(value, "float32"));
+  return tf.cast(same, "float32") as tf.Tensor2D;
 }
 
 /** Width of an encoded observation: what the first layer sees. */

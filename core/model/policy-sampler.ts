@@ -1,16 +1,18 @@
 /** Draws actions from the `policy` column of a network and says how probable they were. */
 import { categoricalLogprob, sampleCategorical, argmax } from "../algo/categorical.js";
 import { gaussianLogprob, sampleGaussian } from "../algo/gaussian.js";
+import { logHalfRanges, squash, squashCorrection } from "../algo/tanh-gaussian.js";
 import type { ActionArray } from "../env/environment.js";
-import type { Space } from "../env/spaces.js";
-import { widthOf } from "../env/spaces.js";
-import { SkeinError } from "../errors.js";
+import type { BoxSpace, Space } from "../env/spaces.js";
 import type { Random } from "../random.js";
+import type { BoxDistribution } from "./model.js";
 
 export interface PolicySampler {
-  /** Actions of the last call, [count · A]. */
+  /** Actions of the last call as they are recorded, [count · A]. */
   readonly actions: ActionArray;
-  /** Their log-probabilities, nats, [count]. */
+  /** What the environment gets for them, [count · A]: the same array, but for squashed actions. */
+  readonly environmentActions: ActionArray;
+  /** Log-probabilities of `actions`, nats, [count]. */
   readonly logprobs: Float32Array;
   /** policy [count · P] → `actions` and `logprobs`. */
   sample(policy: Float32Array, random: Random): void;
@@ -18,21 +20,35 @@ export interface PolicySampler {
   greedy(policy: Float32Array): void;
 }
 
-function categoricalSampler(n: number, count: number): PolicySampler {
-  const actions = new Int32Array(count);
+/** Independent categoricals side by side: logits [count · Σ sizes], actions [count · sizes.length]. */
+function categoricalSampler(sizes: readonly number[], count: number): PolicySampler {
+  const actions = new Int32Array(count * sizes.length);
   const logprobs = new Float32Array(count);
   return {
     actions,
+    environmentActions: actions,
     logprobs,
     sample(policy, random) {
+      let at = 0;
       for (let i = 0; i < count; i++) {
-        const action = sampleCategorical(policy, i * n, n, random.uniform());
-        actions[i] = action;
-        logprobs[i] = categoricalLogprob(policy, i * n, n, action);
+        let logprob = 0;
+        for (let k = 0; k < sizes.length; k++) {
+          const n = sizes[k]!;
+          const action = sampleCategorical(policy, at, n, random.uniform());
+          actions[i * sizes.length + k] = action;
+          logprob += categoricalLogprob(policy, at, n, action);
+          at += n;
+        }
+        logprobs[i] = logprob;
       }
     },
     greedy(policy) {
-      for (let i = 0; i < count; i++) actions[i] = argmax(policy, i * n, n);
+      let at = 0;
+      for (let i = 0; i < actions.length; i++) {
+        const n = sizes[i % sizes.length]!;
+        actions[i] = argmax(policy, at, n);
+        at += n;
+      }
     },
   };
 }
@@ -43,6 +59,7 @@ function gaussianSampler(width: number, count: number): PolicySampler {
   const normals = new Float64Array(width);
   return {
     actions,
+    environmentActions: actions,
     logprobs,
     sample(policy, random) {
       for (let i = 0; i < count; i++) {
@@ -60,17 +77,49 @@ function gaussianSampler(width: number, count: number): PolicySampler {
   };
 }
 
-/** A sampler for `count` instances of an environment with that action space. */
-export function createPolicySampler(space: Space, count: number): PolicySampler {
+/** Records the Gaussian's draws; the environment gets them squashed into its bounds. */
+function tanhGaussianSampler({ low, high }: BoxSpace, count: number): PolicySampler {
+  const width = low.length;
+  const gaussian = gaussianSampler(width, count);
+  const { actions, logprobs } = gaussian as PolicySampler & { readonly actions: Float32Array };
+  const environmentActions = new Float32Array(actions.length);
+  const logHalfRange = logHalfRanges(low, high);
+  const squashAll = (): void => {
+    for (let i = 0; i < actions.length; i++) {
+      environmentActions[i] = squash(actions[i]!, low[i % width]!, high[i % width]!);
+    }
+  };
+  return {
+    actions,
+    environmentActions,
+    logprobs,
+    sample(policy, random) {
+      gaussian.sample(policy, random);
+      for (let i = 0; i < count; i++)
+        logprobs[i]! -= squashCorrection(actions, i * width, width, logHalfRange);
+      squashAll();
+    },
+    greedy(policy) {
+      gaussian.greedy(policy);
+      squashAll();
+    },
+  };
+}
+
+/** A sampler for `count` instances of an environment with that action space; `distribution` is the model's. */
+export function createPolicySampler(
+  space: Space,
+  count: number,
+  distribution: BoxDistribution = "gaussian",
+): PolicySampler {
   switch (space.kind) {
     case "discrete":
-      return categoricalSampler(space.n, count);
-    case "box":
-      return gaussianSampler(widthOf(space), count);
+      return categoricalSampler([space.n], count);
     case "multiDiscrete":
-      throw new SkeinError(
-        "ENVIRONMENT_FAILED",
-        "policy: expected an action space Discrete or Box, got MultiDiscrete",
-      );
+      return categoricalSampler(space.sizes, count);
+    case "box":
+      return distribution === "tanhGaussian"
+        ? tanhGaussianSampler(space, count)
+        : gaussianSampler(space.low.length, count);
   }
 }

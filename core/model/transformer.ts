@@ -104,7 +104,7 @@ function attention(pass: Pass, name: string, x: tf.Tensor2D): tf.Tensor2D {
     tf.Tensor4D,
   ];
   const mixed = attend(rotate(q, pass.queryRotation), rotate(k, pass.keyRotation), v, pass.mask);
-  const together = tf.reshape(tf.transpose(mixed, [0, 2, 1, 3]), [batch * length, width]) as tf.Tensor2D;
+  const together = tf.reshape<tf.Rank.R2>(tf.transpose(mixed, [0, 2, 1, 3]), [batch * length, width]);
   return project(together, parameters[`${name}/attentionOut/weight`]!);
 }
 

@@ -6,6 +6,8 @@ import { rowCount, stepCount } from "../types.js";
 
 export type ColumnSet = Readonly<Record<string, Float64Array>>;
 
+export type StepInputs = Required<Pick<EngineInputs, "steps" | "observations" | "actions" | "actionMasks">>;
+
 /**
  * N steps in R ragged rows. Always present: step columns `rewards`, `behaviorLogprobs`; row columns `trajectory`
  * (same number = same trajectory in the whole fleet), `truncated`.
@@ -17,7 +19,10 @@ export interface Batch {
   readonly mask: Uint8Array;
   /** [R] */
   readonly terminated: Uint8Array;
-  readonly inputs: EngineInputs;
+  /** What was seen, done and allowed at each of the N steps. */
+  readonly inputs: StepInputs;
+  /** [R·S] the network's memory before each row; [0] where it has none */
+  readonly initialStates: Float32Array;
   /** [R·O] */
   readonly finalObservations: Float32Array;
   /** [N] each */
@@ -39,6 +44,8 @@ function concat<T extends Float32Array | Int32Array | Uint8Array | Float64Array>
   return out;
 }
 
+const WIDTHS = ["observationWidth", "actionWidth", "actionMaskWidth", "stateWidth"] as const;
+
 const TRAJECTORIES_PER_SEAT = 2 ** 32;
 
 /** Joins rollouts in the order given. They must come from one environment. */
@@ -47,14 +54,15 @@ export function assembleBatch(rollouts: readonly Rollout[]): Batch {
   const first = columns[0];
   if (first === undefined)
     throw new SkeinError("INTERNAL", "assembleBatch: expected at least one rollout, got none");
-  const { observationWidth, actionWidth } = first;
   for (const c of columns) {
-    if (c.observationWidth !== observationWidth || c.actionWidth !== actionWidth) {
-      throw new SkeinError(
-        "SHAPE",
-        `assembleBatch: expected observations and actions ${observationWidth} and ${actionWidth} wide, ` +
-          `got ${c.observationWidth} and ${c.actionWidth}; do all actors run the same environment?`,
-      );
+    for (const width of WIDTHS) {
+      if (c[width] !== first[width]) {
+        throw new SkeinError(
+          "SHAPE",
+          `assembleBatch: expected ${width} ${first[width]}, got ${c[width]}; ` +
+            "do all actors run the same environment and model?",
+        );
+      }
     }
   }
   const f32 = (n: number): Float32Array => new Float32Array(n);
@@ -90,7 +98,18 @@ export function assembleBatch(rollouts: readonly Rollout[]): Batch {
         integerActions ? (n) => new Int32Array(n) : f32,
         all((c) => c.actions),
       ),
+      actionMasks:
+        first.actionMaskWidth === 0
+          ? null
+          : concat(
+              u8,
+              all((c) => c.actionMasks),
+            ),
     },
+    initialStates: concat(
+      f32,
+      all((c) => c.initialStates),
+    ),
     finalObservations: concat(
       f32,
       all((c) => c.finalObservations),
@@ -137,55 +156,4 @@ export function stepColumn(batch: Batch, name: string): Float64Array {
     );
   }
   return column;
-}
-
-function gather<T extends Float32Array | Int32Array | Float64Array | Uint8Array>(
-  source: T,
-  out: T,
-  indices: Uint32Array,
-  width: number,
-): T {
-  for (let k = 0; k < indices.length; k++) {
-    const from = indices[k]! * width;
-    for (let j = 0; j < width; j++) out[k * width + j] = source[from + j]!;
-  }
-  return out;
-}
-
-/**
- * The steps named, in that order, as a batch of its own in which every step is a row. Row columns and what
- * belongs to row ends are left behind: they have served their purpose once a batch is sealed.
- */
-export function selectSteps(batch: Batch, indices: Uint32Array): Batch {
-  const n = indices.length;
-  const { inputs } = batch;
-  const observationWidth = inputs.observations.length / inputs.steps;
-  const step: Record<string, Float64Array> = {};
-  for (const [name, column] of Object.entries(batch.step))
-    step[name] = gather(column, new Float64Array(n), indices, 1);
-  const { actions } = inputs;
-  const actionWidth = actions === null ? 0 : actions.length / inputs.steps;
-  return {
-    offsets: Uint32Array.from({ length: n + 1 }, (_, i) => i),
-    mask: gather(batch.mask, new Uint8Array(n), indices, 1),
-    terminated: new Uint8Array(n),
-    inputs: {
-      steps: n,
-      observations: gather(
-        inputs.observations,
-        new Float32Array(n * observationWidth),
-        indices,
-        observationWidth,
-      ),
-      actions:
-        actions === null
-          ? null
-          : actions instanceof Int32Array
-            ? gather(actions, new Int32Array(n * actionWidth), indices, actionWidth)
-            : gather(actions, new Float32Array(n * actionWidth), indices, actionWidth),
-    },
-    finalObservations: new Float32Array(0),
-    step,
-    row: {},
-  };
 }

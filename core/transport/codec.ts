@@ -42,11 +42,13 @@ export function encodeRollout(rollout: Rollout): Uint8Array {
       toColumn("offsets", c.offsets),
       toColumn("observations", c.observations, c.observationWidth),
       toColumn("actions", c.actions, c.actionWidth),
+      toColumn("actionMasks", c.actionMasks, c.actionMaskWidth),
       toColumn("behaviorLogprobs", c.behaviorLogprobs),
       toColumn("rewards", c.rewards),
       toColumn("mask", c.mask),
       toColumn("versionRunLengths", c.versionRunLengths),
       toColumn("versionRunValues", c.versionRunValues),
+      toColumn("initialStates", c.initialStates, c.stateWidth),
       toColumn("finalObservations", c.finalObservations, c.observationWidth),
       toColumn("terminated", c.terminated),
       toColumn("truncated", c.truncated),
@@ -64,19 +66,27 @@ export function decodeRollout(bytes: Uint8Array): Rollout {
   const wire = rolloutMessage.decode(bytes);
   const where = `rollout "${wire.rolloutId}"`;
   const reader = new ColumnReader(where, wire.columns);
+  reader.assume(toColumn("actionMasks", new Uint8Array(0), 0));
+  reader.assume(toColumn("initialStates", new Float32Array(0), 0));
   const observationWidth = reader.width("observations");
   const actionWidth = reader.width("actions");
+  const actionMaskWidth = reader.width("actionMasks");
+  const stateWidth = reader.width("initialStates");
   const columns: RolloutColumns = {
     observationWidth,
     actionWidth,
+    actionMaskWidth,
+    stateWidth,
     offsets: reader.uint32("offsets"),
     observations: reader.float32("observations", observationWidth),
     actions: reader.int32OrFloat32("actions", actionWidth),
+    actionMasks: reader.uint8("actionMasks", actionMaskWidth),
     behaviorLogprobs: reader.float32("behaviorLogprobs"),
     rewards: reader.float32("rewards"),
     mask: reader.uint8("mask"),
     versionRunLengths: reader.uint32("versionRunLengths"),
     versionRunValues: reader.uint32("versionRunValues"),
+    initialStates: reader.float32("initialStates", stateWidth),
     finalObservations: reader.float32("finalObservations", observationWidth),
     terminated: reader.uint8("terminated"),
     truncated: reader.uint8("truncated"),

@@ -30,6 +30,11 @@ export class ColumnReader {
     }
   }
 
+  /** Takes `column` for one that the message leaves out. */
+  assume(column: WireColumn): void {
+    if (!this.columns.has(column.name)) this.columns.set(column.name, column);
+  }
+
   float32(name: string, width = 1): Float32Array {
     return this.take(name, width, Float32Array);
   }
@@ -38,8 +43,8 @@ export class ColumnReader {
     return this.take(name, 1, Uint32Array);
   }
 
-  uint8(name: string): Uint8Array {
-    return this.take(name, 1, Uint8Array);
+  uint8(name: string, width = 1): Uint8Array {
+    return this.take(name, width, Uint8Array);
   }
 
   int32OrFloat32(name: string, width: number): Int32Array | Float32Array {
@@ -93,8 +98,10 @@ export function columnsComplaint(columns: RolloutColumns): string | null {
   const lengths: [name: string, expected: number, got: number][] = [
     ["observations", steps * columns.observationWidth, columns.observations.length],
     ["actions", steps * columns.actionWidth, columns.actions.length],
+    ["actionMasks", steps * columns.actionMaskWidth, columns.actionMasks.length],
     ["rewards", steps, columns.rewards.length],
     ["mask", steps, columns.mask.length],
+    ["initialStates", rows * columns.stateWidth, columns.initialStates.length],
     ["finalObservations", rows * columns.observationWidth, columns.finalObservations.length],
     ["terminated", rows, columns.terminated.length],
     ["truncated", rows, columns.truncated.length],
@@ -115,7 +122,12 @@ export function columnsComplaint(columns: RolloutColumns): string | null {
   ];
   const wrong = lengths.find(([, expected, got]) => expected !== got);
   if (wrong !== undefined) return `expected ${wrong[0]} [${wrong[1]}], got [${wrong[2]}]`;
-  return offsetsComplaint(columns.offsets, steps) ?? runsComplaint(columns, steps) ?? stopComplaint(columns);
+  return (
+    offsetsComplaint(columns.offsets, steps) ??
+    runsComplaint(columns, steps) ??
+    stopComplaint(columns) ??
+    maskComplaint(columns)
+  );
 }
 
 function offsetsComplaint(offsets: Uint32Array, steps: number): string | null {
@@ -132,6 +144,11 @@ function offsetsComplaint(offsets: Uint32Array, steps: number): string | null {
 function runsComplaint(columns: RolloutColumns, steps: number): string | null {
   const covered = columns.versionRunLengths.reduce((sum, length) => sum + length, 0);
   return covered === steps ? null : `expected version runs over ${steps} steps, got ${covered}`;
+}
+
+function maskComplaint({ actionMasks }: RolloutColumns): string | null {
+  const unknown = actionMasks.find((allowed) => allowed > 1);
+  return unknown === undefined ? null : `expected action masks of 0 and 1, got ${unknown}`;
 }
 
 function stopComplaint(columns: RolloutColumns): string | null {

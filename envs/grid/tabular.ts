@@ -33,6 +33,8 @@ export class TabularEnvironment extends ArrayEnvironment {
   private readonly next: Uint32Array;
   private readonly reward: Float64Array;
   private readonly ends: Uint8Array;
+  /** [states · actions] 1 = the action can lead to another state */
+  private readonly changes: Uint8Array;
 
   constructor(
     spec: EnvironmentSpec,
@@ -51,6 +53,9 @@ export class TabularEnvironment extends ArrayEnvironment {
     this.next = Uint32Array.from(all, (t) => t.next);
     this.reward = Float64Array.from(all, (t) => t.reward);
     this.ends = Uint8Array.from(all, (t) => (t.terminated ? 1 : 0));
+    this.changes = Uint8Array.from(rows, (row, r) =>
+      row.some(({ next }) => next !== Math.floor(r / problem.actions)) ? 1 : 0,
+    );
   }
 
   protected begin(i: number, random: Random): void {
@@ -74,6 +79,13 @@ export class TabularEnvironment extends ArrayEnvironment {
 
   observe(i: number, out: Float32Array, at: number): void {
     out[at] = this.position[i]!;
+  }
+
+  /** An action that cannot lead to another state is forbidden. */
+  protected override allow(i: number, out: Uint8Array, at: number): void {
+    const { actions } = this.problem;
+    const row = this.position[i]! * actions;
+    for (let a = 0; a < actions; a++) out[at + a] = this.changes[row + a]!;
   }
 }
 

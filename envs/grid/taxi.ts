@@ -75,9 +75,18 @@ const spec: EnvironmentSpec = {
   rewardThreshold: 8,
 };
 
-export const taxi: EnvironmentDefinition = {
+const params = z.strictObject({
+  actionMasks: z
+    .boolean()
+    .default(false)
+    .describe(
+      'Forbid actions that would leave the state as it is, as info["action_mask"] of Gymnasium has them',
+    ),
+});
+
+export const taxi: EnvironmentDefinition<z.output<typeof params>> = {
   id: spec.id,
-  params: z.strictObject({}),
-  spec: () => spec,
+  params,
+  spec: ({ actionMasks }) => ({ ...spec, actionMasks }),
   vectorize: (environmentSpec, _params, count) => new TabularEnvironment(environmentSpec, count, taxiProblem),
 };

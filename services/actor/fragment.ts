@@ -1,9 +1,11 @@
 /**
  * Gathers T steps of E instances into ragged rows: instance by instance, a new row wherever an episode ended.
- * Arrays are laid out [E, T] from the start, so nothing is transposed at the end.
+ * Arrays are laid out [E, T] from the start, so nothing is transposed at the end. The first row of an instance starts
+ * with the memory the instance brought along, every other with an episode and so with none.
  */
 import type { ActionArray, VectorEnvironment } from "../../core/env/environment.js";
-import { widthOf } from "../../core/env/spaces.js";
+import { choicesOf, widthOf } from "../../core/env/spaces.js";
+import { complainAboutForbidden } from "../../core/env/step-result.js";
 import { SkeinError } from "../../core/errors.js";
 import { StopReason, type RolloutColumns } from "../../core/types.js";
 
@@ -49,19 +51,32 @@ export class FragmentBuilder {
   private readonly ended: EndedEpisode[][];
   private readonly observationWidth: number;
   private readonly actionWidth: number;
+  private readonly actionMaskWidth: number;
+  private readonly actionMasks: Uint8Array;
+  private readonly stateWidth: number;
+  /** [E·S] */
+  private readonly startStates: Float32Array;
   private t = 0;
 
-  /** `steps` T of each of the environment's instances; `seeds` [E] are recorded with the rows. */
+  /**
+   * `steps` T of each of the environment's instances; `seeds` [E] are recorded with the rows, `states` [E·S] is the
+   * memory of each instance before its first step here.
+   */
   constructor(
     private readonly environment: VectorEnvironment,
     private readonly book: EpisodeBook,
     private readonly steps: number,
     private readonly seeds: Uint32Array,
+    states: Float32Array,
   ) {
     const { count, spec } = environment;
     const total = count * steps;
     this.observationWidth = widthOf(spec.observationSpace);
     this.actionWidth = widthOf(spec.actionSpace);
+    this.actionMaskWidth = environment.actionMasks === null ? 0 : choicesOf(spec.actionSpace);
+    this.actionMasks = new Uint8Array(total * this.actionMaskWidth);
+    this.stateWidth = states.length / count;
+    this.startStates = states.slice();
     this.observations = new Float32Array(total * this.observationWidth);
     this.actions =
       spec.actionSpace.kind === "box" ? new Float32Array(total * this.actionWidth) : new Int32Array(total);
@@ -74,13 +89,14 @@ export class FragmentBuilder {
 
   /** Before the environment steps: what the policy saw and chose. */
   decide(actions: ActionArray, logprobs: Float32Array, version: number): void {
-    const { observationWidth: o, actionWidth: a, steps, t } = this;
-    const seen = this.environment.observations;
+    const { observationWidth: o, actionWidth: a, actionMaskWidth: p, steps, t } = this;
+    const { observations: seen, actionMasks: allowed } = this.environment;
     this.versions[t] = version;
     for (let i = 0; i < this.environment.count; i++) {
       const at = i * steps + t;
       for (let k = 0; k < o; k++) this.observations[at * o + k] = seen[i * o + k]!;
       for (let k = 0; k < a; k++) this.actions[at * a + k] = actions[i * a + k]!;
+      for (let k = 0; k < p; k++) this.actionMasks[at * p + k] = allowed![i * p + k]!;
       this.logprobs[at] = logprobs[i]!;
     }
   }
@@ -108,10 +124,14 @@ export class FragmentBuilder {
     this.t++;
   }
 
-  /** The finished record. Throws ENVIRONMENT_FAILED where an observation or a reward is not finite. */
+  /**
+   * The finished record. Throws ENVIRONMENT_FAILED where an observation or a reward is not finite or every action
+   * was forbidden.
+   */
   finish(): RolloutColumns {
-    const { environment, steps, observationWidth: o } = this;
+    const { environment, steps, observationWidth: o, stateWidth: s } = this;
     this.checkFinite();
+    this.checkMasks();
     const offsets: number[] = [0];
     const ends: number[] = [];
     const seeds: number[] = [];
@@ -119,6 +139,7 @@ export class FragmentBuilder {
     const finals: Float32Array[] = [];
     const returns: number[] = [];
     const lengths: number[] = [];
+    const firstRows: number[] = [];
     const close = (i: number, end: number, at: number, episode: EndedEpisode | null): void => {
       offsets.push(at);
       ends.push(end);
@@ -130,6 +151,7 @@ export class FragmentBuilder {
     };
     for (let i = 0; i < environment.count; i++) {
       const episodes = this.ended[i]!.values();
+      firstRows.push(ends.length);
       for (let t = 0; t < steps; t++) {
         const end = this.ends[i * steps + t]!;
         if (end !== 0) close(i, end, i * steps + t + 1, episodes.next().value ?? null);
@@ -138,16 +160,22 @@ export class FragmentBuilder {
     }
     const finalObservations = new Float32Array(finals.length * o);
     finals.forEach((final, k) => finalObservations.set(final, k * o));
+    const initialStates = new Float32Array(finals.length * s);
+    firstRows.forEach((row, i) => initialStates.set(this.startStates.subarray(i * s, (i + 1) * s), row * s));
     return {
       observationWidth: o,
       actionWidth: this.actionWidth,
+      actionMaskWidth: this.actionMaskWidth,
+      stateWidth: s,
       offsets: Uint32Array.from(offsets),
       observations: this.observations,
       actions: this.actions,
+      actionMasks: this.actionMasks,
       behaviorLogprobs: this.logprobs,
       rewards: this.rewards,
       mask: new Uint8Array(this.rewards.length).fill(1),
       ...this.versionRuns(),
+      initialStates,
       finalObservations,
       terminated: Uint8Array.from(ends, (end) => (end === TERMINATED ? 1 : 0)),
       truncated: Uint8Array.from(ends, (end) => (end === TRUNCATED ? 1 : 0)),
@@ -180,6 +208,17 @@ export class FragmentBuilder {
       }
     }
     return { versionRunLengths: Uint32Array.from(lengths), versionRunValues: Uint32Array.from(values) };
+  }
+
+  private checkMasks(): void {
+    if (this.actionMaskWidth === 0) return;
+    const { id, actionSpace } = this.environment.spec;
+    for (let at = 0; at < this.actionMasks.length; at += this.actionMaskWidth) {
+      const complaint = complainAboutForbidden(actionSpace, this.actionMasks, at);
+      if (complaint === null) continue;
+      const instance = Math.floor(at / this.actionMaskWidth / this.steps);
+      throw new SkeinError("ENVIRONMENT_FAILED", `environment ${id}, instance ${instance}: ${complaint}`);
+    }
   }
 
   private checkFinite(): void {

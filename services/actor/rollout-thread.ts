@@ -1,7 +1,9 @@
 /**
  * One rollout thread: a vector environment and an engine. Runs for the life of the actor as one task of its pool.
  *
- * Always: weights change only between two steps, and every step carries the version it was taken with.
+ * Always: weights change only between two steps, and every step carries the version it was taken with. An episode
+ * keeps its memory across fragments and across weights: what older weights remembered is the stored state that a row
+ * is trained from (Kapturowski et al. 2019, "Recurrent experience replay in distributed reinforcement learning").
  */
 import { receiveMessageOnPort } from "node:worker_threads";
 import type { Engine } from "../../core/engine/engine.js";
@@ -9,7 +11,8 @@ import { createEngine } from "../../core/engine/select.js";
 import type { VectorEnvironment } from "../../core/env/environment.js";
 import { SkeinError } from "../../core/errors.js";
 import { createModel } from "../../core/model/create.js";
-import { createPolicySampler, type PolicySampler } from "../../core/model/policy-sampler.js";
+import type { Model } from "../../core/model/model.js";
+import { PolicyRunner } from "../../core/model/policy-runner.js";
 import { deriveSeed, Random } from "../../core/random.js";
 import { serve, type Work } from "../../core/threads/serve.js";
 import type { RolloutColumns, RolloutRequest, WeightsSnapshot } from "../../core/types.js";
@@ -18,7 +21,7 @@ import { EpisodeBook, FragmentBuilder } from "./fragment.js";
 import type { FragmentTimes, FromThread, ThreadStart, ToThread } from "./messages.js";
 
 class RolloutThread {
-  private readonly sampler: PolicySampler;
+  private readonly policy: PolicyRunner;
   private book = new EpisodeBook(0);
   private readonly seeds: Uint32Array;
   private random = new Random(0);
@@ -30,10 +33,10 @@ class RolloutThread {
     private readonly start: ThreadStart,
     private readonly environment: VectorEnvironment,
     private readonly engine: Engine,
+    model: Model,
   ) {
-    const { count, spec } = environment;
-    this.sampler = createPolicySampler(spec.actionSpace, count);
-    this.seeds = new Uint32Array(count);
+    this.policy = new PolicyRunner(engine, model, environment);
+    this.seeds = new Uint32Array(environment.count);
   }
 
   /** Loads them whatever their version: a learner that went back to a checkpoint gives versions out anew. */
@@ -44,9 +47,9 @@ class RolloutThread {
 
   async collect(request: RolloutRequest): Promise<{ columns: RolloutColumns; times: FragmentTimes }> {
     if (!this.started) await this.begin(request);
-    const { environment, sampler, random } = this;
+    const { environment, policy, random } = this;
     const steps = this.start.config.actors.fragmentSteps;
-    const builder = new FragmentBuilder(environment, this.book, steps, this.seeds);
+    const builder = new FragmentBuilder(environment, this.book, steps, this.seeds, policy.states);
     let inferenceMs = 0;
     let environmentMs = 0;
     let swaps = 0;
@@ -55,12 +58,11 @@ class RolloutThread {
       if (this.version < 0)
         throw new SkeinError("INTERNAL", "rollout thread: asked to collect before any weights came");
       const before = performance.now();
-      const inputs = { steps: environment.count, observations: environment.observations, actions: null };
-      const { policy } = await this.engine.forward(inputs, ["policy"]);
-      sampler.sample(policy, random);
-      builder.decide(sampler.actions, sampler.logprobs, this.version);
+      await policy.decide(random);
+      builder.decide(policy.actions, policy.logprobs, this.version);
       const between = performance.now();
-      await environment.step(sampler.actions);
+      await environment.step(policy.environmentActions);
+      policy.forgetEnded();
       builder.outcome();
       inferenceMs += between - before;
       environmentMs += performance.now() - between;
@@ -115,12 +117,9 @@ async function createThread(start: ThreadStart): Promise<Work<ToThread, FromThre
   const { environment: choice, actors, model, engine: engineChoice } = start.config;
   const loaded = await loadEnvironment(choice, process.cwd());
   const { observationSpace, actionSpace } = loaded.spec;
-  const { engine, detail } = await createEngine(
-    engineChoice,
-    createModel({ ...model, observationSpace, actionSpace }),
-    { threads: 1 },
-  );
-  const thread = new RolloutThread(start, loaded.vectorize(actors.environments), engine);
+  const network = createModel({ ...model, observationSpace, actionSpace });
+  const { engine, detail } = await createEngine(engineChoice, network, { threads: 1 });
+  const thread = new RolloutThread(start, loaded.vectorize(actors.environments), engine, network);
   return {
     ready: { kind: "ready", engine: engine.id, detail },
     async handle(message) {

@@ -1,13 +1,16 @@
 /** One batch through a recipe: evaluate, derive, then epochs of minibatches. Knows no network, file or clock. */
 import { setImmediate as nextTurn } from "node:timers/promises";
-import type { Engine, EngineInputs } from "../../core/engine/engine.js";
+import type { Engine, LiveColumn } from "../../core/engine/engine.js";
 import type { OutputColumn } from "../../core/model/model.js";
 import type { Random } from "../../core/random.js";
-import { selectSteps, withColumns, type Batch } from "../../core/recipes/batch.js";
+import { arrangementOf, wholeRows } from "../../core/recipes/arrangement.js";
+import { withColumns, type Batch } from "../../core/recipes/batch.js";
 import { deriveColumns, evaluateTerms, liveColumns } from "../../core/recipes/evaluate.js";
 import type { Readings, Recipe } from "../../core/recipes/recipe.js";
+import { selectRows, splitFinalSteps, withFinalSteps } from "../../core/recipes/select.js";
+import { rowCount } from "../../core/types.js";
 
-/** Steps per forward call while a batch is evaluated: bounds memory, not results. */
+/** Steps per forward call while a batch is evaluated, about: bounds memory, not results. */
 const EVALUATE_STEPS = 4096;
 
 export interface BatchResult {
@@ -19,30 +22,27 @@ export interface BatchResult {
   readonly stats: Readonly<Record<string, number>>;
 }
 
-/** Runs forward in pieces and yields to the event loop between them. */
-async function forwardAll<K extends OutputColumn>(
+/**
+ * Forward over every row and the observation it ends with: [N+R] each, as `withFinalSteps` orders them. In pieces,
+ * yielding to the event loop between them.
+ */
+async function forwardRows<K extends OutputColumn>(
   engine: Engine,
-  inputs: EngineInputs,
+  batch: Batch,
   want: readonly K[],
 ): Promise<Record<K, Float64Array>> {
-  const { steps, observations, actions } = inputs;
-  const result = Object.fromEntries(want.map((column) => [column, new Float64Array(steps)])) as Record<
-    K,
-    Float64Array
-  >;
-  const observationWidth = observations.length / steps;
-  const actionWidth = actions === null ? 0 : actions.length / steps;
-  for (let at = 0; at < steps; at += EVALUATE_STEPS) {
-    const end = Math.min(steps, at + EVALUATE_STEPS);
-    const columns = await engine.forward(
-      {
-        steps: end - at,
-        observations: observations.subarray(at * observationWidth, end * observationWidth),
-        actions: actions === null ? null : actions.subarray(at * actionWidth, end * actionWidth),
-      },
-      want,
-    );
-    for (const column of want) result[column].set(columns[column], at);
+  const rows = rowCount(batch);
+  const { steps } = batch.inputs;
+  const empty = want.map((column) => [column, new Float64Array(steps + rows)]);
+  const result = Object.fromEntries(empty) as Record<K, Float64Array>;
+  const arrangement = arrangementOf(batch);
+  let at = 0;
+  for (const part of wholeRows.split(batch, firstTo(rows), Math.ceil(steps / EVALUATE_STEPS))) {
+    const piece = withFinalSteps(selectRows(batch, part));
+    const layout = arrangement.layOut(piece);
+    const columns = await engine.forward(layout.inputs, want);
+    for (const column of want) result[column].set(layout.toSteps(columns[column]), at);
+    at += piece.inputs.steps;
     await nextTurn();
   }
   return result;
@@ -50,17 +50,34 @@ async function forwardAll<K extends OutputColumn>(
 
 /** Adds the columns that the recipe wants computed with the weights at hand. */
 async function evaluateColumns(engine: Engine, recipe: Recipe, batch: Batch): Promise<Batch> {
-  const columns = await forwardAll(engine, batch.inputs, recipe.evaluate);
+  if (recipe.evaluate.length === 0) return batch;
+  const columns = await forwardRows(engine, batch, recipe.evaluate);
   const step: Record<string, Float64Array> = {};
   const row: Record<string, Float64Array> = {};
-  if (recipe.evaluate.includes("logprob")) step["proximalLogprobs"] = columns.logprob;
+  if (recipe.evaluate.includes("logprob")) {
+    step["proximalLogprobs"] = splitFinalSteps(batch, columns.logprob).steps;
+  }
   if (recipe.evaluate.includes("value")) {
-    step["values"] = columns.value;
-    const rows = batch.offsets.length - 1;
-    const finals = { steps: rows, observations: batch.finalObservations, actions: null };
-    row["bootstrapValues"] = (await forwardAll(engine, finals, ["value"])).value;
+    const { steps, finals } = splitFinalSteps(batch, columns.value);
+    step["values"] = steps;
+    row["bootstrapValues"] = finals;
   }
   return withColumns(batch, { step, row });
+}
+
+/** 0 … count−1 */
+function firstTo(count: number): Uint32Array {
+  return Uint32Array.from({ length: count }, (_, i) => i);
+}
+
+/** `change` applied to each column there is. */
+function mapColumns<A, B>(
+  columns: Readonly<Partial<Record<LiveColumn, A>>>,
+  change: (column: A) => B,
+): Partial<Record<LiveColumn, B>> {
+  const changed: Partial<Record<LiveColumn, B>> = {};
+  for (const name of Object.keys(columns) as LiveColumn[]) changed[name] = change(columns[name]!);
+  return changed;
 }
 
 class Means {
@@ -91,8 +108,8 @@ export async function trainBatch(
   const { epochs, minibatches, maxGradNorm, adamEpsilon, targetKl } = recipe.update;
   const step = { learningRate, maxGradNorm, epsilon: adamEpsilon, beta1: 0.9, beta2: 0.999 };
   const sealed = deriveColumns(recipe, "seal", await evaluateColumns(engine, recipe, batch), readings);
-  const order = Uint32Array.from({ length: sealed.inputs.steps }, (_, i) => i);
-  const size = Math.ceil(order.length / minibatches);
+  const arrangement = arrangementOf(sealed);
+  const order = firstTo(arrangement.count(sealed));
   const want = liveColumns(recipe);
   const means = new Means();
   let updates = 0;
@@ -100,21 +117,17 @@ export async function trainBatch(
   let klExceeded = false;
   for (let epoch = 0; epoch < epochs && !klExceeded; epoch++) {
     random.shuffle(order);
-    for (let at = 0; at < order.length; at += size) {
-      const minibatch = deriveColumns(
-        recipe,
-        "step",
-        selectSteps(sealed, order.subarray(at, at + size)),
-        readings,
-      );
+    for (const things of arrangement.split(sealed, order, minibatches)) {
+      const minibatch = deriveColumns(recipe, "step", arrangement.select(sealed, things), readings);
+      const layout = arrangement.layOut(minibatch);
       let stats: Readonly<Record<string, number>> = {};
       const { gradNorm, applied } = await engine.update(
-        minibatch.inputs,
+        layout.inputs,
         want,
         (live) => {
-          const evaluation = evaluateTerms(recipe, minibatch, live);
+          const evaluation = evaluateTerms(recipe, minibatch, mapColumns(live, layout.toSteps));
           stats = { ...evaluation.stats, loss: evaluation.loss };
-          return evaluation.cotangents;
+          return mapColumns(evaluation.cotangents, layout.toInputs);
         },
         step,
       );

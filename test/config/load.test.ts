@@ -28,7 +28,7 @@ describe("a run file", () => {
       run: { name: "run", seed: 1, folder: "runs" },
       environment: { id: "CartPole-v1", module: null, params: {} },
       recipe: { id: "ppo", params: {} },
-      model: { kind: "mlp", hidden: [64, 64] },
+      model: { kind: "mlp", hidden: [64, 64], distribution: "gaussian" },
       engine: "auto",
       actors: {
         ...{ processes: 1, threads: 1, environments: 8, fragmentSteps: 128, maxRestarts: 10 },
@@ -53,6 +53,22 @@ describe("a run file", () => {
     );
   });
 
+  it("gives each kind of network its own defaults", () => {
+    const modelOf = (kind: string): unknown =>
+      parseRunConfig({ ...MINIMAL, model: { kind } }, "run.yaml").model;
+    expect(modelOf("cnn")).toEqual({
+      ...{ kind: "cnn", convolutions: [{ channels: 16, kernel: 3, stride: 1 }], hidden: [128] },
+      distribution: "gaussian",
+    });
+    expect(modelOf("gru")).toEqual({ kind: "gru", hidden: [64], units: 64, distribution: "gaussian" });
+    expect(modelOf("transformer")).toEqual({
+      ...{ kind: "transformer", layers: 2, width: 64, heads: 4, feedForward: 128 },
+      ...{ norm: "rms", activation: "swiglu", distribution: "gaussian" },
+    });
+    const { model } = parseRunConfig(applyOverride(MINIMAL, "model.hidden=[32]"), "run.yaml");
+    expect(model).toEqual({ kind: "mlp", hidden: [32], distribution: "gaussian" });
+  });
+
   it("is immutable once parsed, all the way down", () => {
     const config = parseRunConfig({ ...MINIMAL, recipe: { params: { list: [{ a: 1 }] } } }, "run.yaml");
     const frozen = (value: unknown): boolean =>
@@ -73,6 +89,12 @@ describe("a run file", () => {
     [{ actors: { procesess: 2 } }, 'unknown key "actors.procesess". Did you mean "processes"?'],
     [{ stop: { meanreturn: 2 } }, 'unknown key "stop.meanreturn". Did you mean "meanReturn"?'],
     [{ run: { zzzzzzzzzzzzz: 2 } }, 'unknown key "run.zzzzzzzzzzzzz". Known: folder, name, seed.'],
+    [{ model: { hiden: [8] } }, 'unknown key "model.hiden". Did you mean "hidden"?'],
+    [{ model: { kind: "gru", unit: 8 } }, 'unknown key "model.unit". Did you mean "units"?'],
+    [
+      { model: { kind: "cnn", heads: 2 } },
+      'unknown key "model.heads". Known: convolutions, distribution, hidden, kind.',
+    ],
     [{ environment: { id: "x", param: {} } }, 'unknown key "environment.param". Did you mean "params"?'],
   ])("refuses an unknown key and names the nearest known one: %o", (change, message) => {
     expect(refused(change)).toBe(`run.yaml: ${message}`);
@@ -92,6 +114,19 @@ describe("a run file", () => {
     [{ actors: { threads: 65 } }, "actors.threads: Too big: expected number to be <=64, got 65"],
     [{ model: { hidden: [] } }, "model.hidden: Too small: expected array to have >=1 items, got []"],
     [{ model: { hidden: [64, 0] } }, "model.hidden.1: Too small: expected number to be >=1, got 0"],
+    [{ model: 7 }, "model: expected object, got 7"],
+    [
+      { model: { kind: "lstm" } },
+      'model.kind: Invalid option: expected one of "mlp"|"cnn"|"gru"|"transformer", got "lstm"',
+    ],
+    [
+      { model: { kind: "transformer", width: 12, heads: 4 } },
+      "model.width: expected a multiple of 2 · model.heads (8), got 12",
+    ],
+    [
+      { model: { kind: "cnn", convolutions: [{ channels: 4, kernel: 3 }] } },
+      "model.convolutions.0.stride: expected number, got nothing",
+    ],
     [
       { engine: "torch" },
       'engine: Invalid option: expected one of "auto"|"tfjs:tensorflow"|"tfjs:wasm", got "torch"',

@@ -6,13 +6,19 @@ import { recipeDefinitions } from "../../core/recipes/index.js";
 interface Node {
   readonly description?: string;
   readonly default?: unknown;
+  readonly const?: string;
   readonly properties?: Readonly<Record<string, Node>>;
+  /** The kinds of a union, each a mapping. */
+  readonly oneOf?: readonly Node[];
   readonly additionalProperties?: unknown;
   readonly required?: readonly string[];
 }
 
-/** Every property under `node`, by dotted path. */
+/** Every property under `node`, by dotted path; a union's kinds stand side by side under its path. */
 function properties(node: Node, path = ""): [string, Node][] {
+  if (node.oneOf !== undefined) {
+    return node.oneOf.flatMap((kind) => [[path, kind] as [string, Node], ...properties(kind, path)]);
+  }
   return Object.entries(node.properties ?? {}).flatMap(([name, inner]) => {
     const full = path === "" ? name : `${path}.${name}`;
     return [[full, inner] as [string, Node], ...properties(inner, full)];
@@ -45,12 +51,19 @@ describe("the JSON Schema of a run file", () => {
   it("says which fields must be given, and gives the defaults that parsing gives", () => {
     expect(SCHEMA.required).toEqual(["environment"]);
     expect(SCHEMA.properties!["environment"]!.required).toEqual(["id"]);
-    const config: unknown = parseRunConfig({ environment: { id: "x" } }, "test");
-    const at = (path: string): unknown =>
-      path.split(".").reduce<unknown>((value, key) => (value as Record<string, unknown>)[key], config);
-    const leaves = properties(SCHEMA).filter(([, node]) => node.properties === undefined);
-    for (const [path, node] of leaves) {
-      if (path !== "environment.id") expect([path, node.default]).toEqual([path, at(path)]);
+    const kinds = SCHEMA.properties!["model"]!.oneOf!.map((kind) => kind.properties!["kind"]!.const!);
+    expect(kinds).toEqual(["mlp", "cnn", "gru", "transformer"]);
+    for (const [k, kind] of kinds.entries()) {
+      const config: unknown = parseRunConfig({ environment: { id: "x" }, model: { kind } }, "test");
+      const at = (path: string): unknown =>
+        path.split(".").reduce<unknown>((value, key) => (value as Record<string, unknown>)[key], config);
+      const { model, ...others } = SCHEMA.properties!;
+      const root = { properties: { ...others, model: model!.oneOf![k]! } };
+      const leaves = properties(root).filter(([, node]) => node.properties === undefined);
+      for (const [path, node] of leaves) {
+        const required = path === "environment.id" || (path === "model.kind" && kind !== "mlp");
+        if (!required) expect([path, node.default]).toEqual([path, at(path)]);
+      }
     }
   });
 

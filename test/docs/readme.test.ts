@@ -10,7 +10,14 @@ import { resolveRecipe } from "../../core/recipes/index.js";
 import { loadEnvironment } from "../../envs/index.js";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
-const pages = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/architecture.md", "docs/log.md"];
+const pages = [
+  "README.md",
+  "CONTRIBUTING.md",
+  "CHANGELOG.md",
+  "docs/architecture.md",
+  "docs/log.md",
+  "bench/README.md",
+];
 
 function textOf(page: string): string {
   return readFileSync(join(root, page), "utf8");
@@ -82,7 +89,7 @@ describe.each(pages)("%s", (page) => {
 
   it("names files that are there", () => {
     const named = [
-      ...textOf(page).matchAll(/`((?:core|services|envs|cli|test|examples|scripts)\/[\w./-]*)`/g),
+      ...textOf(page).matchAll(/`((?:core|services|envs|cli|test|examples|scripts|bench)\/[\w./-]*)`/g),
     ];
     for (const [, path] of named) expect(existsSync(join(root, path!)), path).toBe(true);
   });

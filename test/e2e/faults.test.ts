@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { NoticeEvent } from "../../core/progress.js";
-import { allGone, finishedOf, Workplace, type Skein } from "./skein.js";
+import { allGone, finishedOf, PACKAGE, Workplace, type Skein } from "./skein.js";
 
 let place: Workplace;
 beforeEach(async () => {
@@ -93,6 +93,48 @@ describe("kill -9", () => {
     const all = await pids(skein);
     skein.signal("SIGKILL");
     await allGone(all);
+  });
+});
+
+describe("a training thread that dies", () => {
+  it("ends the run with what happened; the last checkpoint stays and the run can be resumed", async () => {
+    // Loaded in every thread of every service; dies in no main thread and only where the test asks for it.
+    await place.write(
+      "fragile.mjs",
+      `import { existsSync } from "node:fs";
+       import { isMainThread } from "node:worker_threads";
+       import { box, defineEnvironment, discrete } from ${JSON.stringify(PACKAGE)};
+       const die = () => { if (existsSync("die-" + process.pid)) throw new Error("the roof fell in"); };
+       if (!isMainThread) setInterval(die, 20).unref();
+       export default defineEnvironment({
+         id: "Fragile-v0", observationSpace: box([1], -1, 1), actionSpace: discrete(2), maxEpisodeSteps: 9,
+         create: () => ({
+           reset: () => [0],
+           step: (action) => ({ observation: [action], reward: action, terminated: false, truncated: false }),
+         }),
+       });`,
+    );
+    await place.runFile({ ...endless, environment: { id: "Fragile-v0", module: "./fragile.mjs" } });
+    const skein = place.start("train", "run.yaml", "--json");
+    await skein.version(7);
+    const all = await pids(skein);
+    await place.write(`die-${(await skein.listening("learner")).pid}`, "");
+    expect((await skein.ended).code).toBe(1);
+    const failed = finishedOf(skein.last);
+    expect(failed.reason).toBe("failed");
+    const errors = skein.notices.filter((notice) => notice.level === "error");
+    expect(errors).toHaveLength(1);
+    expect(errors[0]!.message).toContain("the training thread died: the roof fell in");
+    expect(errors[0]!.message).toContain("skein train run.yaml --resume");
+    await allGone(all);
+
+    const [folder] = await place.runFolders();
+    const last = (await place.list(folder!, "checkpoints")).pop()!;
+    const version = Number(/\d+/.exec(last)![0]);
+    expect(version % 5).toBe(0);
+    expect(version).toBeGreaterThan(0);
+    const resumed = place.start("train", "run.yaml", "--json", "--resume", "--set", "stop.envSteps=1");
+    expect(finishedOf((await resumed.ended, resumed.last)).policyVersion).toBe(version);
   });
 });
 

@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
 import type { Environment } from "../../core/env/environment.js";
 import { box, discrete, multiDiscrete } from "../../core/env/spaces.js";
-import { defineEnvironment, vectorizeEnvironment } from "../../core/env/vectorize.js";
+import { defineEnvironment } from "../../core/env/define.js";
+import { vectorizeEnvironment } from "../../core/env/vectorize.js";
 import { answering, failureOf, fine, specOf, Walk } from "./helpers.js";
 
 describe("an environment that fails", () => {

@@ -110,8 +110,9 @@ CASES = [
     ),
     Case(
         "cnn-uneven-stride",
-        cnn([convolution(5, 3, 2), convolution(4, 2, 2)], []),
-        box([10, 13, 2]),
+        # Every layer leaves out a row, a column or both.
+        cnn([convolution(5, 4, 2), convolution(6, 3, 2), convolution(5, 2, 2)], []),
+        box([19, 22, 2]),
         box([2]),
         3,
     ),

@@ -23,10 +23,9 @@ const LIVE: readonly LiveColumn[] = ["logprob", "entropy", "value"];
 /** Where a policy's masked logits are, near −1e9. */
 const MASKED = 1e8;
 
-/** With β1 = 0 and no clipping, Adam's first moment is the gradient. */
-const GRADIENT_IN_MOMENT: OptimizerStep = {
+/** With β1 = 0, Adam's first moment is the clipped gradient. */
+const GRADIENT_IN_MOMENT: Omit<OptimizerStep, "maxGradNorm"> = {
   learningRate: 1e-3,
-  maxGradNorm: Infinity,
   epsilon: 1e-5,
   beta1: 0,
   beta2: 0.999,
@@ -68,12 +67,17 @@ async function withEngine<T>(
   }
 }
 
-/** Every parameter's gradient of Σ cotangent·column, and their global norm. Takes an optimiser step. */
+/** Every parameter's gradient of Σ cotangent·column, clipped, and their norm before. Takes an optimiser step. */
 async function gradientsOf(
   engine: Engine,
   { inputs, cotangents }: ParityCase,
+  { want = LIVE, maxGradNorm = Infinity }: { want?: readonly LiveColumn[]; maxGradNorm?: number } = {},
 ): Promise<{ gradients: readonly NamedTensor[]; gradNorm: number }> {
-  const { gradNorm } = await engine.update(inputs, LIVE, () => cotangents, GRADIENT_IN_MOMENT);
+  const wanted = Object.fromEntries(want.map((name) => [name, cotangents[name]]));
+  const { gradNorm } = await engine.update(inputs, want, () => wanted, {
+    ...GRADIENT_IN_MOMENT,
+    maxGradNorm,
+  });
   const gradients = engine
     .optimizerState()
     .tensors.filter(({ name }) => name.startsWith("m/"))
@@ -129,10 +133,47 @@ describe.each(probes)("engine $id", ({ id, available: works, detail }) => {
       }
     });
 
+    it("computes each column alone as it does with the others", async () => {
+      await withEngine(id, parityCase, async (engine) => {
+        for (const [name, expected] of columns) {
+          const actions = name === "logprob" ? inputs.actions : null;
+          const alone = await engine.forward({ ...inputs, actions }, [name]);
+          expect(scaledError(alone[name], expected), name).toBeLessThan(TOLERANCE.column);
+        }
+      });
+    });
+
     it("pulls cotangents back to the gradients of the float64 oracle", async () => {
       const got = await withEngine(id, parityCase, (engine) => gradientsOf(engine, parityCase));
       expectTensors(got.gradients, gradients, TOLERANCE.gradient);
       expect(scaledError([got.gradNorm], [gradNorm])).toBeLessThan(TOLERANCE.gradient);
+    });
+
+    it("scales the whole gradient down to the norm allowed", async () => {
+      const maxGradNorm = gradNorm / 3;
+      const got = await withEngine(id, parityCase, (engine) =>
+        gradientsOf(engine, parityCase, { maxGradNorm }),
+      );
+      const scale = maxGradNorm / (gradNorm + 1e-6);
+      const clipped = gradients.map((t) => ({ ...t, data: Float32Array.from(t.data, (g) => g * scale) }));
+      expectTensors(got.gradients, clipped, TOLERANCE.gradient);
+      expect(scaledError([got.gradNorm], [gradNorm])).toBeLessThan(TOLERANCE.gradient);
+    });
+
+    it("pulls the cotangents of one column at a time back to gradients that add up to the oracle's", async () => {
+      const sum = new Map(gradients.map(({ name, data }) => [name, new Float64Array(data.length)]));
+      for (const column of LIVE) {
+        const part = await withEngine(id, parityCase, (engine) =>
+          gradientsOf(engine, parityCase, { want: [column] }),
+        );
+        for (const { name, data } of part.gradients) {
+          const total = sum.get(name)!;
+          for (let i = 0; i < total.length; i++) total[i]! += data[i]!;
+        }
+      }
+      for (const { name, data } of gradients) {
+        expect(scaledError(sum.get(name)!, data), name).toBeLessThan(TOLERANCE.gradient);
+      }
     });
 
     it("agrees with central differences of its own columns along a random direction of every parameter", async () => {

@@ -1,18 +1,20 @@
 import { describe, expect, it } from "vitest";
 import { Random } from "../../core/random.js";
-import { assembleBatch, selectSteps, stepColumn, withColumns } from "../../core/recipes/batch.js";
+import { assembleBatch, stepColumn, withColumns } from "../../core/recipes/batch.js";
+import { selectSteps } from "../../core/recipes/select.js";
 import type { Rollout } from "../../core/types.js";
 import { randomBatch, randomRollout } from "./fixture.js";
 
 describe("an assembled batch", () => {
   it.each([
-    ["discrete actions", 0],
-    ["box actions", 2],
-  ])("holds every row of every rollout, in order, as a loop over them finds it (%s)", (_name, boxActions) => {
+    ["discrete actions, masks", 0, 4, 0],
+    ["box actions, memory", 2, 0, 3],
+  ])("holds every row of every rollout, in order, as a loop over them finds it (%s)", (...shape) => {
+    const [, boxActions, actionMaskWidth, stateWidth] = shape;
     const random = new Random(1);
     for (let draw = 0; draw < 20; draw++) {
       const rollouts = Array.from({ length: 1 + random.integer(4) }, (_, seat) =>
-        randomRollout(random, { seat, rows: 1 + random.integer(5), boxActions }),
+        randomRollout(random, { seat, rows: 1 + random.integer(5), boxActions, actionMaskWidth, stateWidth }),
       );
       const batch = assembleBatch(rollouts);
       let [row, step] = [0, 0];
@@ -26,7 +28,14 @@ describe("an assembled batch", () => {
           expect(batch.finalObservations.subarray(row * o, (row + 1) * o)).toEqual(
             c.finalObservations.subarray(i * o, (i + 1) * o),
           );
+          expect(batch.initialStates.subarray(row * stateWidth, (row + 1) * stateWidth)).toEqual(
+            c.initialStates.subarray(i * stateWidth, (i + 1) * stateWidth),
+          );
           for (let t = c.offsets[i]!; t < c.offsets[i + 1]!; t++, step++) {
+            const p = actionMaskWidth;
+            expect(batch.inputs.actionMasks?.subarray(step * p, (step + 1) * p)).toEqual(
+              p === 0 ? undefined : c.actionMasks.subarray(t * p, (t + 1) * p),
+            );
             expect(batch.mask[step]).toBe(c.mask[t]);
             expect(batch.step["rewards"]![step]).toBe(c.rewards[t]);
             expect(batch.step["behaviorLogprobs"]![step]).toBe(c.behaviorLogprobs[t]);
@@ -86,12 +95,13 @@ describe("an assembled batch", () => {
     const random = new Random(4);
     expect(() => assembleBatch([])).toThrow(/expected at least one rollout, got none/);
     const first = randomRollout(random);
-    for (const shape of [{ observationWidth: 4 }, { boxActions: 2 }]) {
+    const others = [{ observationWidth: 4 }, { boxActions: 2 }, { actionMaskWidth: 9 }, { stateWidth: 2 }];
+    for (const shape of others) {
       const act = (): unknown => assembleBatch([first, randomRollout(random, shape)]);
       expect(act).toThrow(expect.objectContaining({ code: "SHAPE" }) as Error);
     }
     expect(() => assembleBatch([first, randomRollout(random, { observationWidth: 4 })])).toThrow(
-      "expected observations and actions 3 and 1 wide, got 4 and 1",
+      "expected observationWidth 3, got 4",
     );
   });
 });
@@ -103,19 +113,20 @@ describe("selected steps", () => {
   ])("are those named, in that order, one row each (%s)", (_name, boxActions) => {
     const random = new Random(5);
     for (let draw = 0; draw < 20; draw++) {
-      const batch = randomBatch(random, { boxActions });
+      const actionMaskWidth = boxActions === 0 ? 4 : 0;
+      const batch = randomBatch(random, { boxActions, actionMaskWidth });
       const n = batch.inputs.steps;
       const indices = Uint32Array.from({ length: 1 + random.integer(2 * n) }, () => random.integer(n));
       const picked = selectSteps(batch, indices);
       expect(picked.inputs.steps).toBe(indices.length);
       expect(Array.from(picked.offsets)).toEqual(Array.from({ length: indices.length + 1 }, (_, k) => k));
       expect(Object.keys(picked.step).sort()).toEqual(Object.keys(batch.step).sort());
-      const widths = { observations: 3, actions: Math.max(1, boxActions) };
+      const widths = { observations: 3, actions: Math.max(1, boxActions), actionMasks: actionMaskWidth };
       indices.forEach((from, k) => {
         expect(picked.mask[k]).toBe(batch.mask[from]);
         for (const [name, column] of Object.entries(batch.step))
           expect(picked.step[name]![k]).toBe(column[from]);
-        for (const name of ["observations", "actions"] as const) {
+        for (const name of ["observations", "actions", "actionMasks"] as const) {
           for (let j = 0; j < widths[name]; j++) {
             expect(picked.inputs[name]![k * widths[name] + j]).toBe(
               batch.inputs[name]![from * widths[name] + j],
@@ -138,10 +149,11 @@ describe("selected steps", () => {
     expect(batch).toEqual(before);
   });
 
-  it("have no actions where the batch has none", () => {
+  it("have no actions and no masks where the batch has none", () => {
     const batch = randomBatch(new Random(7));
     const observed = { ...batch, inputs: { ...batch.inputs, actions: null } };
-    expect(selectSteps(observed, Uint32Array.of(1, 0)).inputs.actions).toBeNull();
+    const { actions, actionMasks } = selectSteps(observed, Uint32Array.of(1, 0)).inputs;
+    expect([actions, actionMasks]).toEqual([null, null]);
   });
 });
 

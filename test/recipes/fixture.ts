@@ -9,15 +9,18 @@ export interface RolloutShape {
   readonly observationWidth?: number;
   /** 0 = discrete */
   readonly boxActions?: number;
+  /** 0 = no action masks */
+  readonly actionMaskWidth?: number;
+  /** 0 = no memory */
+  readonly stateWidth?: number;
   /** Share of masked steps. */
   readonly masked?: number;
 }
 
 /** Rows of 1 to 6 steps; each column drawn at random. */
-export function randomRollout(
-  random: Random,
-  { seat = 0, rows = 5, observationWidth = 3, boxActions = 0, masked = 0.2 }: RolloutShape = {},
-): Rollout {
+export function randomRollout(random: Random, shape: RolloutShape = {}): Rollout {
+  const { seat = 0, rows = 5, observationWidth = 3, boxActions = 0, masked = 0.2 } = shape;
+  const { actionMaskWidth = 0, stateWidth = 0 } = shape;
   const offsets = new Uint32Array(rows + 1);
   for (let i = 0; i < rows; i++) offsets[i + 1] = offsets[i]! + 1 + random.integer(6);
   const steps = offsets[rows]!;
@@ -27,6 +30,9 @@ export function randomRollout(
     ...{ runId: "run", rolloutId: `run/${seat}/1`, actorId: "actor", seat, sequence: 1, collectSeconds: 0 },
     columns: {
       ...{ observationWidth, actionWidth: Math.max(1, boxActions), offsets },
+      ...{ actionMaskWidth, stateWidth },
+      actionMasks: Uint8Array.from({ length: steps * actionMaskWidth }, () => random.integer(2)),
+      initialStates: floats(rows * stateWidth),
       observations: floats(steps * observationWidth),
       actions:
         boxActions > 0

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { Random } from "../../core/random.js";
-import { selectSteps, withColumns, type Batch } from "../../core/recipes/batch.js";
+import { withColumns, type Batch } from "../../core/recipes/batch.js";
+import { selectSteps } from "../../core/recipes/select.js";
 import { deriveColumns, evaluateTerms, liveColumns } from "../../core/recipes/evaluate.js";
 import { resolveRecipe } from "../../core/recipes/index.js";
 import type { Recipe } from "../../core/recipes/recipe.js";
@@ -126,7 +127,8 @@ describe("PPO's advantages and returns", () => {
         offsets: Uint32Array.from(offsets),
         mask: new Uint8Array(7).fill(1),
         terminated: new Uint8Array(rows),
-        inputs: { steps: 7, observations: new Float32Array(7), actions: null },
+        inputs: { steps: 7, observations: new Float32Array(7), actions: null, actionMasks: null },
+        initialStates: new Float32Array(0),
         finalObservations: new Float32Array(rows),
         step: { rewards, values, behaviorLogprobs: new Float64Array(7) },
         row: { bootstrapValues: Float64Array.from(bootstrapValues), truncated: new Float64Array(rows) },

@@ -20,7 +20,13 @@ function batchOf(rows: readonly RowSpec[]): Batch {
     offsets,
     mask: Uint8Array.from(rows.flatMap((row) => row.mask ?? row.rewards.map(() => 1))),
     terminated: Uint8Array.from(rows, (row) => (row.end === "terminated" ? 1 : 0)),
-    inputs: { steps: rewards.length, observations: new Float32Array(rewards.length), actions: null },
+    inputs: {
+      steps: rewards.length,
+      observations: new Float32Array(rewards.length),
+      actions: null,
+      actionMasks: null,
+    },
+    initialStates: new Float32Array(0),
     finalObservations: new Float32Array(rows.length),
     step: { rewards: Float64Array.from(rewards) },
     row: {

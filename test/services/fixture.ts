@@ -22,6 +22,10 @@ export function smallRollout({
   const columns: RolloutColumns = {
     observationWidth: 1,
     actionWidth: 1,
+    actionMaskWidth: 0,
+    stateWidth: 0,
+    actionMasks: new Uint8Array(0),
+    initialStates: new Float32Array(0),
     offsets: Uint32Array.of(0, steps),
     observations: new Float32Array(steps),
     actions: new Int32Array(steps),

@@ -5,6 +5,7 @@ import { StopReason, type RolloutColumns } from "../../core/types.js";
 import { columnsComplaint } from "../../core/transport/columns.js";
 import { EpisodeBook, FragmentBuilder } from "../../services/actor/fragment.js";
 import {
+  maskOf,
   observationOf,
   randomScript,
   ScriptedEnvironment,
@@ -29,6 +30,10 @@ interface Run {
 const actionOf = (i: number, t: number, k: number): number => (7 * i + 3 * t + k) % 3;
 const logprobOf = (i: number, t: number): number => -(1 + i + t / 64);
 
+/** Two numbers of memory of instance i after n resets and k steps of its episode. */
+const memoryOf = (i: number, resets: number, k: number): readonly number[] =>
+  k === 0 ? [0, 0] : [i + resets / 16, k];
+
 /** What FragmentBuilder makes of the run. */
 function build({
   count,
@@ -42,8 +47,10 @@ function build({
   const book = new EpisodeBook(count);
   const seeds = Uint32Array.from({ length: count }, (_, i) => 1000 + i);
   const width = actionSpace.kind === "box" ? actionSpace.low.length : 1;
+  const states = new Float32Array(2 * count);
+  const [resets, lengths] = [new Uint32Array(count), new Uint32Array(count)];
   return Array.from({ length: fragments }, (_, f) => {
-    const builder = new FragmentBuilder(environment, book, steps, seeds);
+    const builder = new FragmentBuilder(environment, book, steps, seeds, states);
     for (let t = f * steps; t < (f + 1) * steps; t++) {
       const actions = Array.from({ length: count * width }, (_, k) =>
         actionOf(Math.floor(k / width), t, k % width),
@@ -52,6 +59,12 @@ function build({
       const typed = actionSpace.kind === "box" ? Float32Array.from(actions) : Int32Array.from(actions);
       builder.decide(typed, logprobs, version(t));
       environment.step(typed);
+      for (let i = 0; i < count; i++) {
+        const ended = environment.terminated[i] === 1 || environment.truncated[i] === 1;
+        lengths[i] = ended ? 0 : lengths[i]! + 1;
+        if (ended) resets[i]!++;
+        states.set(memoryOf(i, resets[i]!, lengths[i]!), 2 * i);
+      }
       builder.outcome();
     }
     return builder.finish();
@@ -61,9 +74,11 @@ function build({
 interface Row {
   readonly trajectory: string;
   readonly seed: number;
+  readonly initialState: readonly number[];
   readonly steps: readonly {
     readonly observation: readonly number[];
     readonly actions: readonly number[];
+    readonly mask: readonly number[];
     readonly logprob: number;
     readonly reward: number;
     readonly version: number;
@@ -83,19 +98,22 @@ function record({ count, steps, fragments, script, version, actionSpace }: Run):
       let resets = 0;
       let [episodeReturn, episodeLength] = [0, 0];
       let row: Row["steps"][number][] = [];
+      let initialState: readonly number[] = [];
       for (let t = 0; t < (f + 1) * steps; t++) {
         const { reward, terminated, truncated } = script(i, t);
         const observation = observationOf(i, resets, t);
+        if (row.length === 0) initialState = memoryOf(i, resets, episodeLength);
         episodeReturn += reward;
         episodeLength++;
         if (t >= f * steps) {
           const actions = Array.from({ length: width }, (_, k) => actionOf(i, t, k));
-          row.push({ observation, actions, logprob: logprobOf(i, t), reward, version: version(t) });
+          const mask = actionSpace?.kind === "box" ? [] : maskOf(i, resets, t);
+          row.push({ observation, actions, mask, logprob: logprobOf(i, t), reward, version: version(t) });
         }
         const ended = terminated || truncated;
         if (t >= f * steps && (ended || t === (f + 1) * steps - 1)) {
           rows.push({
-            ...{ trajectory: `${i}.${resets}`, seed: 1000 + i, steps: row },
+            ...{ trajectory: `${i}.${resets}`, seed: 1000 + i, initialState, steps: row },
             end: terminated ? "terminated" : truncated ? "truncated" : "fragment",
             finalObservation: observationOf(i, resets, t + 1),
             ...(ended ? { episodeReturn, episodeLength } : { episodeReturn: NaN, episodeLength: NaN }),
@@ -122,11 +140,13 @@ function rowsOf(c: RolloutColumns): (Omit<Row, "trajectory"> & { readonly trajec
   return Array.from({ length: c.offsets.length - 1 }, (_, r) => ({
     trajectory: c.trajectoryIds[r]!,
     seed: c.seeds[r]!,
+    initialState: slice(c.initialStates, r, c.stateWidth),
     steps: Array.from({ length: c.offsets[r + 1]! - c.offsets[r]! }, (_, k) => {
       const at = c.offsets[r]! + k;
       return {
         observation: slice(c.observations, at, c.observationWidth),
         actions: slice(c.actions, at, c.actionWidth),
+        mask: slice(c.actionMasks, at, c.actionMaskWidth),
         logprob: c.behaviorLogprobs[at]!,
         reward: c.rewards[at]!,
         version: versions[at]!,
@@ -225,18 +245,23 @@ describe("a fragment", () => {
     expect(columns!.mask).toEqual(new Uint8Array(6).fill(1));
   });
 
-  it("is not changed by what the environment does next", () => {
+  it("is not changed by what the environment and the policy do next", () => {
     const environment = new ScriptedEnvironment(1, (_i, t) => ({ ...NO_END, terminated: t === 0 }));
-    const builder = new FragmentBuilder(environment, new EpisodeBook(1), 2, Uint32Array.of(1));
+    const states = Float32Array.of(3, 4);
+    const builder = new FragmentBuilder(environment, new EpisodeBook(1), 2, Uint32Array.of(1), states);
+    states.fill(5);
     for (let t = 0; t < 2; t++) {
       builder.decide(Int32Array.of(0), Float32Array.of(-1), 0);
       environment.step(Int32Array.of(0));
       builder.outcome();
     }
     const columns = builder.finish();
+    expect(columns.initialStates).toEqual(Float32Array.of(3, 4, 0, 0));
     const before = structuredClone(columns);
     environment.step(Int32Array.of(0));
     environment.observations.fill(99);
+    environment.actionMasks!.fill(0);
+    states.fill(99);
     environment.finalObservations.fill(99);
     expect(columns).toEqual(before);
   });
@@ -247,7 +272,8 @@ describe("a fragment", () => {
     ["observation", (env: ScriptedEnvironment) => (env.observations[3] = Infinity)],
   ])("refuses a %s that is not finite and says which instance it came from", (what, spoil) => {
     const environment = new ScriptedEnvironment(2, () => NO_END);
-    const builder = new FragmentBuilder(environment, new EpisodeBook(2), 3, new Uint32Array(2));
+    const none = new Float32Array(0);
+    const builder = new FragmentBuilder(environment, new EpisodeBook(2), 3, new Uint32Array(2), none);
     for (let t = 0; t < 3; t++) {
       builder.decide(new Int32Array(2), new Float32Array(2), 0);
       environment.step(new Int32Array(2));
@@ -256,6 +282,21 @@ describe("a fragment", () => {
     }
     expect(() => builder.finish()).toThrow(
       `environment scripted: expected a finite ${what}, got NaN or infinity in instance 1`,
+    );
+  });
+
+  it("refuses a step at which every action was forbidden and says which instance it came from", () => {
+    const environment = new ScriptedEnvironment(2, () => NO_END);
+    const none = new Float32Array(0);
+    const builder = new FragmentBuilder(environment, new EpisodeBook(2), 3, new Uint32Array(2), none);
+    for (let t = 0; t < 3; t++) {
+      if (t === 1) environment.actionMasks!.fill(0, 3, 6);
+      builder.decide(new Int32Array(2), new Float32Array(2), 0);
+      environment.step(new Int32Array(2));
+      builder.outcome();
+    }
+    expect(() => builder.finish()).toThrow(
+      "environment scripted, instance 1: action mask forbids every action",
     );
   });
 });

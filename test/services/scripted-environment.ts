@@ -12,7 +12,13 @@ export interface ScriptedStep {
 /** Observation of instance i after n resets and t steps in all: recognisable and unique. */
 export const observationOf = (i: number, resets: number, t: number): [number, number] => [i + resets / 16, t];
 
-/** Step t of instance i is `script(i, t)`; resets as the seam says: in the same step. */
+/** Mask over three actions before step t: one of the seven that allow something. */
+export const maskOf = (i: number, resets: number, t: number): [number, number, number] => {
+  const bits = 1 + ((i + 2 * resets + 3 * t) % 7);
+  return [bits & 1, (bits >> 1) & 1, bits >> 2];
+};
+
+/** Step t of instance i is `script(i, t)`; resets as the seam says: in the same step. Masks discrete actions. */
 export class ScriptedEnvironment implements VectorEnvironment {
   readonly spec: EnvironmentSpec;
   readonly observations: Float32Array;
@@ -20,6 +26,7 @@ export class ScriptedEnvironment implements VectorEnvironment {
   readonly rewards: Float64Array;
   readonly terminated: Uint8Array;
   readonly truncated: Uint8Array;
+  readonly actionMasks: Uint8Array | null;
   private readonly resets: number[];
   private t = 0;
 
@@ -37,12 +44,13 @@ export class ScriptedEnvironment implements VectorEnvironment {
     this.rewards = new Float64Array(count);
     this.terminated = new Uint8Array(count);
     this.truncated = new Uint8Array(count);
+    this.actionMasks = actionSpace.kind === "discrete" ? new Uint8Array(3 * count) : null;
     this.resets = new Array<number>(count).fill(0);
     this.reset();
   }
 
   reset(): void {
-    for (let i = 0; i < this.count; i++) this.observations.set(observationOf(i, 0, 0), 2 * i);
+    for (let i = 0; i < this.count; i++) this.show(i, 0);
   }
 
   step(actions: ActionArray): void {
@@ -57,8 +65,13 @@ export class ScriptedEnvironment implements VectorEnvironment {
       // What an unended instance holds here means nothing: it must not be read.
       this.finalObservations.set(ended ? observationOf(i, this.resets[i]!, t + 1) : [NaN, NaN], 2 * i);
       if (ended) this.resets[i]!++;
-      this.observations.set(observationOf(i, this.resets[i]!, t + 1), 2 * i);
+      this.show(i, t + 1);
     }
+  }
+
+  private show(i: number, t: number): void {
+    this.observations.set(observationOf(i, this.resets[i]!, t), 2 * i);
+    this.actionMasks?.set(maskOf(i, this.resets[i]!, t), 3 * i);
   }
 }
 

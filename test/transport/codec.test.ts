@@ -64,6 +64,7 @@ describe("a rollout", () => {
     const noRows: RolloutColumns = {
       ...sample.columns,
       offsets: Uint32Array.of(0),
+      initialStates: none,
       finalObservations: none,
       terminated: new Uint8Array(0),
       truncated: new Uint8Array(0),
@@ -106,6 +107,19 @@ describe("a rollout", () => {
     expect(decodeRollout(encodeRollout(rollout))).toStrictEqual(rollout);
   });
 
+  it("may leave masks and memory out, and has none then", () => {
+    const bytes = damaged((rollout) => {
+      rollout.columns = rollout.columns.filter(
+        ({ name }) => !["actionMasks", "initialStates"].includes(name),
+      );
+    });
+    const none = { actionMaskWidth: 0, stateWidth: 0 };
+    expect(decodeRollout(bytes).columns).toStrictEqual({
+      ...{ ...sampleRollout(1).columns, ...none },
+      ...{ actionMasks: new Uint8Array(0), initialStates: new Float32Array(0) },
+    });
+  });
+
   it("copies nothing where the bytes are aligned", () => {
     const rollout = { ...sampleRollout(1), rolloutId: "" };
     const aligned = [0, 1, 2, 3].map((by) => {
@@ -121,6 +135,9 @@ describe("a rollout", () => {
       [{ offsets: new Uint32Array(0) }, "expected offsets [rows + 1], got []"],
       [{ observations: new Float32Array(14) }, "expected observations [15], got [14]"],
       [{ actionWidth: 2 }, "expected actions [10], got [5]"],
+      [{ actionMaskWidth: 3 }, "expected actionMasks [15], got [20]"],
+      [{ actionMasks: new Uint8Array(20).fill(2) }, "expected action masks of 0 and 1, got 2"],
+      [{ initialStates: new Float32Array(0) }, "expected initialStates [4], got [0]"],
       [{ stepExtras: { value: new Float32Array(2) } }, "expected value [5], got [2]"],
       [{ rowCounters: { toolCalls: new Float32Array(5) } }, "expected toolCalls [2], got [5]"],
     ];
@@ -151,6 +168,26 @@ describe("a corrupt rollout", () => {
       /width 4, got 3|\[20\], got \[15\]/,
     ],
     ["two observation widths", changeColumn("finalObservations", { width: 2 }), /expected width 3, got 2/],
+    [
+      "action masks of another width than their length",
+      changeColumn("actionMasks", { width: 5 }),
+      /actionMasks \[25\], got \[20\]/,
+    ],
+    [
+      "action masks that are neither 0 nor 1",
+      changeColumn("actionMasks", { data: new Uint8Array(20).fill(7) }),
+      /masks of 0 and 1, got 7/,
+    ],
+    [
+      "memory of another width than its length",
+      changeColumn("initialStates", { width: 3 }),
+      /initialStates \[6\], got \[4\]/,
+    ],
+    [
+      "memory that is no column of real numbers",
+      changeColumn("initialStates", { dtype: "DTYPE_INT32" }),
+      /"initialStates": expected Float32Array, got DTYPE_INT32/,
+    ],
     [
       "version runs that miss a step",
       changeColumn("versionRunLengths", { data: uint32(2, 2) }),

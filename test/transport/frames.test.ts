@@ -52,6 +52,25 @@ describe("splitting", () => {
     const frames = sizes.flatMap((size, i) => split(i, bytesOf(size, i), 1000));
     expect(assemble(frames).map((message) => message.bytes.length)).toEqual(sizes);
   });
+
+  it("gives every message memory of its own, even where all came in one piece", () => {
+    const frames = [1, 1000, 2500].flatMap((size, i) => split(i, bytesOf(size, i), 1000));
+    const encoded = frames.map((frame) => frameCodec.encode(frame));
+    const arrived = new Uint8Array(Buffer.concat(encoded));
+    const assembler = new FrameAssembler(LIMIT);
+    let at = 0;
+    const messages = encoded.flatMap(
+      ({ length }) => assembler.push(arrived.subarray(at, (at += length))) ?? [],
+    );
+    for (const [i, { bytes }] of messages.entries()) {
+      expect(bytes.buffer.byteLength).toBe(bytes.length);
+      structuredClone(bytes, { transfer: [bytes.buffer as ArrayBuffer] });
+      for (const later of messages.slice(i + 1)) {
+        expect(Buffer.compare(later.bytes, bytesOf(later.bytes.length, later.id))).toBe(0);
+      }
+    }
+    expect(arrived.length).toBeGreaterThan(3500);
+  });
 });
 
 describe("the assembler refuses", () => {

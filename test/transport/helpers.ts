@@ -47,7 +47,7 @@ export async function failureOf(promise: Promise<unknown>): Promise<SkeinError> 
   throw new Error("expected a rejection");
 }
 
-/** A rollout of two rows with every column filled from `seed`, NaN and extras included. */
+/** A rollout of two rows with every column filled from `seed`, NaN and extras included; action masks and memory with discrete actions. */
 export function sampleRollout(seed: number, steps = 5, discrete = true): Rollout {
   const random = new Random(seed);
   const floats = (length: number): Float32Array => Float32Array.from({ length }, () => random.normal());
@@ -57,14 +57,18 @@ export function sampleRollout(seed: number, steps = 5, discrete = true): Rollout
   const columns: RolloutColumns = {
     observationWidth: 3,
     actionWidth: discrete ? 1 : 2,
+    actionMaskWidth: discrete ? 4 : 0,
+    stateWidth: discrete ? 2 : 0,
     offsets: Uint32Array.of(0, first, steps),
     observations: floats(3 * steps),
     actions: discrete ? Int32Array.from({ length: steps }, () => random.integer(9) - 4) : floats(2 * steps),
+    actionMasks: bits(discrete ? 4 * steps : 0),
     behaviorLogprobs: floats(steps),
     rewards: floats(steps),
     mask: bits(steps),
     versionRunLengths: Uint32Array.of(first, steps - first),
     versionRunValues: Uint32Array.of(6, 7),
+    initialStates: floats(discrete ? 4 : 0),
     finalObservations: floats(6),
     terminated: Uint8Array.of(1, 0),
     truncated: Uint8Array.of(0, 1),

@@ -21,6 +21,7 @@ import type {
   UpdateStats,
 } from "../engine.js";
 import { FlatParameters } from "../flat-parameters.js";
+import { paddedSize } from "../padded-size.js";
 import type { Value } from "./graph.js";
 import {
   cotangentInput,
@@ -113,7 +114,7 @@ export class OnnxEngine implements Engine {
     inputs: EngineInputs,
     want: readonly K[],
   ): Promise<Record<K, Float32Array>> {
-    const shapes = shapesOf(this.model, inputs, forwardSize);
+    const shapes = shapesOf(this.model, inputs);
     const program = await this.forwards.get(keyOf(shapes, want), () => this.compileForward(shapes, want));
     program.inputs.fill(inputs);
     const made = await program.session.run(
@@ -135,7 +136,7 @@ export class OnnxEngine implements Engine {
     cotangents: (live: Columns<LiveColumn>) => Cotangents,
     step: OptimizerStep,
   ): Promise<UpdateStats> {
-    const shapes = shapesOf(this.model, inputs, updateSize);
+    const shapes = shapesOf(this.model, inputs);
     const program = await this.updates.get(keyOf(shapes, want), () => this.compileUpdate(shapes, want));
     const { first, second, live, firstOutputs, outputs, gradNorm } = program;
     const { current, spare } = this;
@@ -300,7 +301,7 @@ function keyOf(shapes: InputShapes, want: readonly string[]): string {
   return `${JSON.stringify(shapes)} ${want.join()}`;
 }
 
-function shapesOf(model: Model, inputs: EngineInputs, sizeFor: (count: number) => number): InputShapes {
+function shapesOf(model: Model, inputs: EngineInputs): InputShapes {
   const { steps, sequenceLength = 1, observations, actions, actionMasks, states } = inputs;
   if (steps < 1 || steps % sequenceLength !== 0)
     throw new SkeinError(
@@ -308,7 +309,7 @@ function shapesOf(model: Model, inputs: EngineInputs, sizeFor: (count: number) =
       `engine: expected whole sequences of ${sequenceLength} steps, got ${steps} steps`,
     );
   return {
-    steps: sizeFor(steps / sequenceLength) * sequenceLength,
+    steps: paddedSize(steps / sequenceLength) * sequenceLength,
     sequenceLength,
     observationWidth: observations.length / steps,
     actions:
@@ -318,15 +319,4 @@ function shapesOf(model: Model, inputs: EngineInputs, sizeFor: (count: number) =
     masked: actionMasks !== undefined && actionMasks !== null,
     stateful: model.stateWidth > 0 && states !== undefined && states !== null,
   };
-}
-
-/** Powers of two: the sizes asked for vary (episodes that ended), and forward is cheap. */
-function forwardSize(count: number): number {
-  return 2 ** Math.ceil(Math.log2(count));
-}
-
-/** Eighths between powers of two: at most an eighth of the work is padding. */
-function updateSize(count: number): number {
-  const step = Math.max(1, 2 ** (Math.floor(Math.log2(count)) - 3));
-  return Math.ceil(count / step) * step;
 }

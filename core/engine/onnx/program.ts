@@ -122,7 +122,7 @@ export function updateProgram(model: Model, shapes: InputShapes, want: readonly 
       .gradients(weightedSum, [...traced.parameters], undefined, parameterMayBeUnused);
     const gradient = tf.concat1d(
       traced.parameters.map((parameter, k) => {
-        const gradient = grads[k] as tf.Tensor | undefined;
+        const gradient = grads[k];
         return tf.reshape<tf.Rank.R1>(gradient ?? tf.zerosLike(parameter), [-1]);
       }),
     );

@@ -46,12 +46,6 @@ function binary(make: (graph: GraphBuilder, a: Value, b: Value) => Value) {
 const direct = (op: string) => binary((graph, a, b) => binaryNode(graph, op, a, b));
 const comparison = (op: string) => binary((graph, a, b) => binaryNode(graph, op, a, b, "bool"));
 
-/** Truth cast to float32, as masks and gradients of maxima are: the truth, or null. */
-function truthOf(graph: GraphBuilder, value: Value): Value | null {
-  const producer = graph.producer(value);
-  return producer?.op === "Cast" && producer.inputs[0]!.dtype === "bool" ? producer.inputs[0]! : null;
-}
-
 function add(graph: GraphBuilder, a: Value, b: Value): Value {
   if (graph.scalarOf(a) === 0) return b;
   if (graph.scalarOf(b) === 0) return a;
@@ -70,16 +64,6 @@ function add(graph: GraphBuilder, a: Value, b: Value): Value {
 function multiply(graph: GraphBuilder, a: Value, b: Value): Value {
   if (graph.scalarOf(a) === 1) return b;
   if (graph.scalarOf(b) === 1) return a;
-  for (const [mask, other] of [[a, b] as const, [b, a] as const]) {
-    const truth = truthOf(graph, mask);
-    if (truth === null || other.dtype !== "float32") continue;
-    return graph.node(
-      "Where",
-      [truth, other, graph.scalar(0)],
-      broadcastShapes(truth.shape, other.shape),
-      "float32",
-    );
-  }
   return binaryNode(graph, "Mul", a, b);
 }
 

@@ -15,7 +15,14 @@ import {
 } from "../kernel.js";
 
 export function transpose(graph: GraphBuilder, x: Value, perm: readonly number[]): Value {
-  if (perm.every((from, to) => from === to)) return x;
+  const moved = perm.filter((k) => x.shape[k] !== 1);
+  if (moved.every((k, at) => at === 0 || moved[at - 1]! < k)) {
+    return reshape(
+      graph,
+      x,
+      perm.map((k) => x.shape[k]!),
+    );
+  }
   const producer = graph.producer(x);
   if (producer?.op === "Transpose") {
     const before = producer.attributes["perm"] as readonly number[];

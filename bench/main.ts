@@ -1,0 +1,80 @@
+/** `npm run bench`: arguments, one benchmark, its report. bench/README.md says what the numbers mean. */
+import { resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import { Command, InvalidArgumentError, Option } from "commander";
+import { ENGINE_IDS } from "../core/engine/select.js";
+import { messageOf } from "../core/errors.js";
+import { benchEndToEnd, type EndToEndOptions } from "./end-to-end.js";
+import { benchEngine, type BenchResult, type EngineBenchOptions } from "./engine.js";
+import { ratioLine } from "./report.js";
+
+const RUN_FILE = fileURLToPath(new URL("../../bench/cartpole-throughput.yaml", import.meta.url));
+
+function integer(min: number): (value: string) => number {
+  return (value) => {
+    const number = Number(value);
+    if (!Number.isInteger(number) || number < min)
+      throw new InvalidArgumentError(`expected an integer of at least ${min}.`);
+    return number;
+  };
+}
+
+function collect(value: string, previous: readonly string[]): string[] {
+  return [...previous, value];
+}
+
+function say(text: string): void {
+  process.stdout.write(`${text}\n`);
+}
+
+function report({ ratios, ok }: BenchResult, json: boolean): void {
+  if (json) say(ratioLine(ratios));
+  if (!ok) process.exitCode = 1;
+}
+
+const engine = new Option("--engine <id>", "engine to measure").choices(["auto", ...ENGINE_IDS]);
+const python = new Option("--python <path>", "Python that has the peers").default("python3");
+const json = new Option("--json", "one line of JSON last").default(false);
+
+const program = new Command("bench").description("Skein's benchmarks, beside their peers in Python.");
+
+program
+  .command("engine")
+  .description("network updates, inference and memory, beside PyTorch eager")
+  .addOption(engine.default("auto"))
+  .addOption(python)
+  .addOption(json)
+  .option("--quick", "the smallest size of each network, short blocks", false)
+  .option("--repeats <n>", "timed blocks of each side", integer(1), 9)
+  .option("--threads <n>", "threads of each side; 0 = one for each core", integer(0), 0)
+  .option("--only <text>", "only the rows whose name has this in it", "")
+  .action(async (options: EngineBenchOptions & { readonly json: boolean }) => {
+    report(await benchEngine(options, say), options.json);
+  });
+
+program
+  .command("end-to-end")
+  .description(
+    "environment steps per second of skein train on CartPole-v1, beside CleanRL and Stable-Baselines3",
+  )
+  .addOption(python)
+  .addOption(json)
+  .option("--cleanrl <path>", "CleanRL's ppo.py; default: that of the Python package cleanrl", "")
+  .option("--run-file <path>", "run file to train", RUN_FILE)
+  .option("--set <key=value>", "override one setting of the run file; may be repeated", collect, [])
+  .option("--repeats <n>", "runs of each side", integer(1), 3)
+  .option("--seconds <n>", "measured length of each run", integer(1), 20)
+  .option("--warm-up-seconds <n>", "start of Skein's run that is left out", integer(0), 10)
+  .action(async (options: EndToEndOptions & { readonly json: boolean }) => {
+    const { cleanrl, runFile } = options;
+    const paths = { runFile: resolve(runFile), cleanrl: cleanrl === "" ? "" : resolve(cleanrl) };
+    report(await benchEndToEnd({ ...options, ...paths }, say), options.json);
+  });
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  process.stderr.write(`bench: ${messageOf(error)}\n`);
+  process.exitCode = 1;
+}
+process.exit();
