@@ -55,6 +55,17 @@ export function elementTypeOf(dtype: DataType): ElementType {
   throw new Error(`tensors of type ${dtype} cannot be traced`);
 }
 
+/** A number as `dtype`. */
+export function scalarOf(graph: GraphBuilder, x: number, dtype: ElementType): Value {
+  if (dtype === "float32" || dtype === "int32") return graph.scalar(x, dtype);
+  return cast(graph, graph.scalar(x), dtype);
+}
+
+/** An axis counted from the front. */
+export function axisOf(axis: number, rank: number): number {
+  return axis < 0 ? axis + rank : axis;
+}
+
 /** Attributes come from TensorFlow.js as its operations set them; their types are those of its kernels. */
 export function attribute<T>(call: KernelCall, name: string): T {
   return call.attrs[name] as T;

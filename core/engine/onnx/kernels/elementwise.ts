@@ -1,6 +1,14 @@
 /** Kernels that work number by number, with broadcasting. */
 import { broadcastShapes, type ElementType, type GraphBuilder, type Value } from "../graph.js";
-import { attribute, cast, elementTypeOf, type KernelCall, type Kernels, type Traced } from "../kernel.js";
+import {
+  attribute,
+  cast,
+  elementTypeOf,
+  scalarOf,
+  type KernelCall,
+  type Kernels,
+  type Traced,
+} from "../kernel.js";
 
 /** One ONNX operation of the same meaning. */
 function unary(op: string) {
@@ -105,8 +113,8 @@ export const elementwise: Kernels = {
     );
   }),
   ClipByValue: composed((graph, x, call) => {
-    const low = graph.scalar(attribute<number>(call, "clipValueMin"));
-    const high = graph.scalar(attribute<number>(call, "clipValueMax"));
+    const low = scalarOf(graph, attribute<number>(call, "clipValueMin"), x.dtype);
+    const high = scalarOf(graph, attribute<number>(call, "clipValueMax"), x.dtype);
     return graph.node("Clip", [x, low, high], x.shape, x.dtype);
   }),
   Cast: composed((graph, x, call) => cast(graph, x, elementTypeOf(attribute(call, "dtype")))),
@@ -154,5 +162,5 @@ export const elementwise: Kernels = {
 };
 
 function filled(graph: GraphBuilder, x: number, like: Traced): Traced {
-  return { value: cast(graph, graph.scalar(x), like.value.dtype), shape: like.shape };
+  return { value: scalarOf(graph, x, like.value.dtype), shape: like.shape };
 }

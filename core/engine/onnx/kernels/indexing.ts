@@ -1,6 +1,16 @@
 /** Kernels that pick or add by index. */
 import { sizeOf, type GraphBuilder, type Value } from "../graph.js";
-import { attribute, cast, elementTypeOf, reshape, traced, whole, type Kernels } from "../kernel.js";
+import {
+  attribute,
+  axisOf,
+  cast,
+  elementTypeOf,
+  reshape,
+  scalarOf,
+  traced,
+  whole,
+  type Kernels,
+} from "../kernel.js";
 
 function indices(graph: GraphBuilder, value: Value): Value {
   return cast(graph, value, "int64");
@@ -8,8 +18,8 @@ function indices(graph: GraphBuilder, value: Value): Value {
 
 /** Zeros of `shape` with `updates` added at the indices, repeated ones too. */
 function scatterAdd(graph: GraphBuilder, at: Value, updates: Value, shape: readonly number[]): Value {
-  const zeros = graph.node("Expand", [graph.scalar(0), graph.integers(shape)], shape, "float32");
-  return graph.node("ScatterND", [zeros, indices(graph, at), updates], shape, "float32", {
+  const zeros = whole(graph, { value: scalarOf(graph, 0, updates.dtype), shape });
+  return graph.node("ScatterND", [zeros, indices(graph, at), updates], shape, updates.dtype, {
     reduction: "add",
   });
 }
@@ -21,7 +31,7 @@ export const indexing: Kernels = {
       throw new Error("gather with batch dimensions cannot be traced");
     const x = whole(graph, inputs["x"]!);
     const at = indices(graph, whole(graph, inputs["indices"]!));
-    const axis = attribute<number>(call, "axis");
+    const axis = axisOf(attribute<number>(call, "axis"), x.shape.length);
     const shape = [...x.shape.slice(0, axis), ...at.shape, ...x.shape.slice(axis + 1)];
     return traced(graph.node("Gather", [x, at], shape, x.dtype, { axis }));
   },

@@ -1,8 +1,9 @@
 /** Kernels that reduce along axes. */
 import { util } from "@tensorflow/tfjs-core";
-import type { GraphBuilder, Value } from "../graph.js";
+import type { ElementType, GraphBuilder, Value } from "../graph.js";
 import {
   attribute,
+  axisOf,
   cast,
   reshape,
   traced,
@@ -37,36 +38,30 @@ function reduce(
   return graph.node(op, [x, graph.integers(axes)], shape, x.dtype, attributes);
 }
 
-function reduction(op: string, axisName: string) {
+/** `dtype`: what is reduced where it is not the input's type; truths are counted. */
+function reduction(op: string, axisName: string, dtype?: ElementType) {
   return (call: KernelCall): Traced => {
     const input = whole(call.graph, call.inputs["x"]!);
-    const x = input.dtype === "bool" ? cast(call.graph, input, "int32") : input;
+    const x = cast(call.graph, input, dtype ?? (input.dtype === "bool" ? "int32" : input.dtype));
     const axes = util.parseAxisParam(attribute<number | number[]>(call, axisName), [...x.shape]);
     return traced(reduce(call.graph, op, x, axes, attribute<boolean | undefined>(call, "keepDims") ?? false));
   };
 }
 
-function softmax(op: string, inputName: string, axisName: string) {
-  return (call: KernelCall): Traced => {
-    const x = whole(call.graph, call.inputs[inputName]!);
-    const axis = attribute<number>(call, axisName);
-    return traced(
-      call.graph.node(op, [x], x.shape, x.dtype, { axis: axis < 0 ? axis + x.shape.length : axis }),
-    );
-  };
-}
-
 export const reductions: Kernels = {
   Sum: reduction("ReduceSum", "axis"),
-  Mean: reduction("ReduceMean", "axis"),
+  Mean: reduction("ReduceMean", "axis", "float32"),
   Max: reduction("ReduceMax", "reductionIndices"),
   Min: reduction("ReduceMin", "axis"),
   Prod: reduction("ReduceProd", "axis"),
-  Softmax: softmax("Softmax", "logits", "dim"),
-  LogSoftmax: softmax("LogSoftmax", "logits", "axis"),
+  Softmax: (call) => {
+    const x = whole(call.graph, call.inputs["logits"]!);
+    const axis = axisOf(attribute<number>(call, "dim"), x.shape.length);
+    return traced(call.graph.node("Softmax", [x], x.shape, x.dtype, { axis }));
+  },
   ArgMax: (call) => {
     const x = whole(call.graph, call.inputs["x"]!);
-    const axis = attribute<number>(call, "axis");
+    const axis = axisOf(attribute<number>(call, "axis"), x.shape.length);
     const shape = reducedShape(x.shape, [axis], false);
     return traced(
       cast(call.graph, call.graph.node("ArgMax", [x], shape, "int64", { axis, keepdims: 0 }), "int32"),

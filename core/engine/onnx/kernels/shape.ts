@@ -1,11 +1,12 @@
 /** Kernels that move numbers about, and those that make constants. */
 import { slice_util, util } from "@tensorflow/tfjs-core";
-import { sizeOf, type ElementType, type GraphBuilder, type Value } from "../graph.js";
+import { sizeOf, type GraphBuilder, type Value } from "../graph.js";
 import {
   attribute,
-  cast,
+  axisOf,
   elementTypeOf,
   reshape,
+  scalarOf,
   traced,
   whole,
   type KernelCall,
@@ -54,7 +55,9 @@ function slice(
   if (axes.length === 0) return x;
   const pick = (list: readonly number[]): Value => graph.integers(axes.map((k) => list[k]!));
   const stepped = axes.some((k) => steps[k] !== 1) ? [pick(steps)] : [];
-  return graph.node("Slice", [x, pick(begin), pick(end), graph.integers(axes), ...stepped], shape, x.dtype);
+  // A slice backwards to the start ends before it, at −1, which ONNX would count from the end.
+  const stop = pick(end.map((at, k) => (at < 0 ? at - x.shape[k]! : at)));
+  return graph.node("Slice", [x, pick(begin), stop, graph.integers(axes), ...stepped], shape, x.dtype);
 }
 
 /** Joins along an axis; a list of one is itself. */
@@ -87,10 +90,6 @@ function reshaped(call: KernelCall, inputName: string, shape: readonly number[])
   return traced(reshape(call.graph, whole(call.graph, input), shape));
 }
 
-function positive(axis: number, rank: number): number {
-  return axis < 0 ? axis + rank : axis;
-}
-
 export const shapes: Kernels = {
   Reshape: (call) => {
     const { shape } = call.inputs["x"]!;
@@ -102,7 +101,7 @@ export const shapes: Kernels = {
   },
   ExpandDims: (call) => {
     const { shape } = call.inputs["input"]!;
-    const at = positive(attribute<number>(call, "dim"), shape.length + 1);
+    const at = axisOf(attribute<number>(call, "dim"), shape.length + 1);
     return reshaped(call, "input", [...shape.slice(0, at), 1, ...shape.slice(at)]);
   },
   Transpose: (call) =>
@@ -144,13 +143,11 @@ export const shapes: Kernels = {
   },
   Concat: (call) => {
     const parts = Object.values(call.inputs).map((input) => whole(call.graph, input));
-    return traced(
-      concat(call.graph, parts, positive(attribute<number>(call, "axis"), parts[0]!.shape.length)),
-    );
+    return traced(concat(call.graph, parts, axisOf(attribute<number>(call, "axis"), parts[0]!.shape.length)));
   },
   Pack: (call) => {
     const inputs = Object.values(call.inputs);
-    const at = positive(attribute<number>(call, "axis"), inputs[0]!.shape.length + 1);
+    const at = axisOf(attribute<number>(call, "axis"), inputs[0]!.shape.length + 1);
     const parts = inputs.map((input) => {
       const x = whole(call.graph, input);
       return reshape(call.graph, x, [...x.shape.slice(0, at), 1, ...x.shape.slice(at)]);
@@ -159,13 +156,13 @@ export const shapes: Kernels = {
   },
   Unpack: (call) => {
     const x = whole(call.graph, call.inputs["value"]!);
-    const axis = positive(attribute<number>(call, "axis"), x.shape.length);
+    const axis = axisOf(attribute<number>(call, "axis"), x.shape.length);
     const parts = split(call.graph, x, new Array<number>(x.shape[axis]!).fill(1), axis);
     return parts.map((part) => traced(reshape(call.graph, part, withoutAxis(x.shape, axis))));
   },
   SplitV: (call) => {
     const x = whole(call.graph, call.inputs["x"]!);
-    const axis = positive(attribute<number>(call, "axis"), x.shape.length);
+    const axis = axisOf(attribute<number>(call, "axis"), x.shape.length);
     const given = attribute<number | number[]>(call, "numOrSizeSplits");
     const sizes =
       typeof given === "number" ? new Array<number>(given).fill(x.shape[axis]! / given) : [...given];
@@ -181,7 +178,6 @@ export const shapes: Kernels = {
     if (x.shape.every((size, k) => size === 1 || reps[k] === 1)) return { value: x, shape };
     return traced(call.graph.node("Tile", [x, call.graph.integers(reps)], shape, x.dtype));
   },
-  BroadcastTo: (call) => ({ value: call.inputs["x"]!.value, shape: attribute<number[]>(call, "shape") }),
   PadV2: (call) => {
     const x = whole(call.graph, call.inputs["x"]!);
     const paddings = attribute<readonly (readonly [number, number])[]>(call, "paddings");
@@ -190,7 +186,7 @@ export const shapes: Kernels = {
       ...paddings.map(([before]) => before),
       ...paddings.map(([, after]) => after),
     ]);
-    const fill = scalarOfType(call.graph, attribute<number>(call, "constantValue"), x.dtype);
+    const fill = scalarOf(call.graph, attribute<number>(call, "constantValue"), x.dtype);
     return traced(call.graph.node("Pad", [x, pads, fill], shape, x.dtype));
   },
   Fill: (call) => {
@@ -198,7 +194,7 @@ export const shapes: Kernels = {
       attribute<"float32" | "int32" | "bool" | undefined>(call, "dtype") ?? "float32",
     );
     return {
-      value: scalarOfType(call.graph, attribute<number>(call, "value"), dtype),
+      value: scalarOf(call.graph, attribute<number>(call, "value"), dtype),
       shape: attribute(call, "shape"),
     };
   },
@@ -218,8 +214,3 @@ export const shapes: Kernels = {
     );
   },
 };
-
-function scalarOfType(graph: GraphBuilder, x: number, dtype: ElementType): Value {
-  if (dtype === "float32" || dtype === "int32") return graph.scalar(x, dtype);
-  return cast(graph, graph.scalar(x), dtype);
-}
