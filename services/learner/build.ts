@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import type { RunConfig } from "../../core/config/schema.js";
 import type { EnvironmentSpec } from "../../core/env/environment.js";
-import { widthOf } from "../../core/env/spaces.js";
+import { choicesOf, widthOf } from "../../core/env/spaces.js";
 import { SkeinError } from "../../core/errors.js";
 import { resolveRecipe } from "../../core/recipes/index.js";
 import type { Recipe } from "../../core/recipes/recipe.js";
@@ -15,7 +15,7 @@ import {
   type MetricsRegistry,
 } from "../../core/telemetry/metrics.js";
 import type { DeliveryHandler } from "../../core/transport/transport.js";
-import { stepCount } from "../../core/types.js";
+import { stepCount, type RolloutColumns } from "../../core/types.js";
 import { listCheckpoints, readCheckpoint, type Checkpoint } from "../../core/weights/checkpoint.js";
 import { loadEnvironment } from "../../envs/index.js";
 import { Intake, type DropReason } from "./intake.js";
@@ -65,20 +65,34 @@ function buildIntake(
   );
 }
 
-/** Takes rollouts of this run and this environment; refuses the rest, saying why. */
+type Widths = Pick<RolloutColumns, "observationWidth" | "actionWidth" | "actionMaskWidth" | "stateWidth">;
+
+function widthsOf(
+  { observationSpace, actionSpace, actionMasks }: EnvironmentSpec,
+  stateWidth: number,
+): Widths {
+  return {
+    observationWidth: widthOf(observationSpace),
+    actionWidth: widthOf(actionSpace),
+    actionMaskWidth: actionMasks === true ? choicesOf(actionSpace) : 0,
+    stateWidth,
+  };
+}
+
+/** Takes rollouts of this run, this environment and this network; refuses the rest, saying why. */
 function intakeHandler(
   runId: string,
-  { observationSpace, actionSpace }: EnvironmentSpec,
+  widths: Widths,
   intake: Intake,
   metrics: LearnerMetrics,
 ): DeliveryHandler {
-  const observationWidth = widthOf(observationSpace);
-  const actionWidth = widthOf(actionSpace);
+  const names = Object.keys(widths) as (keyof Widths)[];
+  const list = (of: Widths): string => names.map((name) => `${name} ${of[name]}`).join(", ");
   return (delivery) => {
     const { runId: itsRun, columns } = delivery.rollout;
     metrics.receivedRollouts.inc();
     metrics.rolloutBytes.inc(delivery.bytes);
-    const fits = columns.observationWidth === observationWidth && columns.actionWidth === actionWidth;
+    const fits = names.every((name) => columns[name] === widths[name]);
     if (itsRun === runId && fits && stepCount(columns) > 0) {
       intake.add(delivery.rollout);
       delivery.ack();
@@ -86,8 +100,8 @@ function intakeHandler(
     }
     metrics.refusedRollouts.inc();
     delivery.reject(
-      `expected rollouts of run ${runId} with observations and actions ${observationWidth} and ${actionWidth} wide, ` +
-        `got ${stepCount(columns)} steps of run ${itsRun} with ${columns.observationWidth} and ${columns.actionWidth}`,
+      `expected rollouts of run ${runId} with ${list(widths)}, ` +
+        `got ${stepCount(columns)} steps of run ${itsRun} with ${list(columns)}`,
     );
   };
 }
@@ -127,7 +141,7 @@ export async function buildLearner(
   const now = steadySeconds;
   const parts = { config, recipe, training, weights, intake, folder, metrics, resumed };
   const learner = new Learner({ ...parts, emit, log, now });
-  const onDelivery = intakeHandler(runId, spec, intake, metrics);
+  const onDelivery = intakeHandler(runId, widthsOf(spec, training.stateWidth), intake, metrics);
   const health = () => ({
     ok: true,
     detail: { ...learner.progress, engine, heldSteps: intake.heldSteps },

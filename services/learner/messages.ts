@@ -18,11 +18,15 @@ export type ToThread =
   | { readonly kind: "state" };
 
 export type FromThread =
-  /** `engine`: the id of the one that runs, and on what; `weights`: those it begins with. */
+  /**
+   * `engine`: the id of the one that runs, and on what; `weights`: those it begins with; `stateWidth`: numbers of
+   * memory that the network carries from step to step.
+   */
   | {
       readonly kind: "ready";
       readonly engine: string;
       readonly detail: string;
+      readonly stateWidth: number;
       readonly weights: WeightsSnapshot;
     }
   | { readonly kind: "trained"; readonly batch: TrainedBatch }

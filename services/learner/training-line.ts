@@ -15,6 +15,8 @@ export class TrainingLine implements Training {
     /** The engine that runs, and on what. */
     readonly engine: string,
     readonly engineDetail: string,
+    /** Numbers of memory that the network carries from step to step. */
+    readonly stateWidth: number,
     /** Those that training begins with. */
     readonly weights: WeightsSnapshot,
     private readonly pool: Piscina,
@@ -27,7 +29,7 @@ export class TrainingLine implements Training {
     try {
       const start = { config, resumed };
       const { line, ready } = await ThreadLine.start<ToThread, FromThread>(pool, "training thread", start);
-      return new TrainingLine(ready.engine, ready.detail, ready.weights, pool, line);
+      return new TrainingLine(ready.engine, ready.detail, ready.stateWidth, ready.weights, pool, line);
     } catch (error) {
       await pool.destroy();
       throw error;

@@ -17,7 +17,13 @@ async function createTraining({ config, resumed }: ThreadStart): Promise<Work<To
   const start = resumed ?? freshStart(model, config.run.seed);
   const trainer = new Trainer(resolveRecipe(config.recipe), engine, start, steadySeconds);
   return {
-    ready: { kind: "ready", engine: engine.id, detail, weights: trainer.weights },
+    ready: {
+      kind: "ready",
+      engine: engine.id,
+      detail,
+      stateWidth: model.stateWidth,
+      weights: trainer.weights,
+    },
     async handle(message) {
       return message.kind === "train"
         ? { kind: "trained", batch: await trainer.train(message.rollouts, message.learningRate) }
