@@ -1,9 +1,10 @@
 /** Which engine runs: what is installed, what works, and why not. */
 import { availableParallelism } from "node:os";
 import type { RunConfig } from "../config/schema.js";
-import { messageOf } from "../errors.js";
+import { widthOf } from "../env/spaces.js";
+import { messageOf, SkeinError } from "../errors.js";
 import type { Model } from "../model/model.js";
-import type { Engine } from "./engine.js";
+import type { Engine, LiveColumn } from "./engine.js";
 
 export type EngineChoice = RunConfig["engine"];
 export type EngineId = Exclude<EngineChoice, "auto">;
@@ -80,9 +81,27 @@ export async function probeEngines(): Promise<EngineProbe[]> {
   return probes;
 }
 
+const LIVE: readonly LiveColumn[] = ["logprob", "entropy", "value"];
+
 /**
- * Starts the engine chosen, or with `auto` the fastest that works; `detail` says what it runs on and, with `auto`,
- * which faster ones do not work and why. One TensorFlow.js engine a thread: the backend is shared by the whole thread.
+ * Forward and backward on one step of zeros: throws where the engine cannot run this network. Leaves the engine as it
+ * was, since a gradient that is not finite changes nothing.
+ */
+async function tryOut(engine: Engine, { spec }: Model): Promise<void> {
+  const width = widthOf(spec.actionSpace);
+  const inputs = {
+    steps: 1,
+    observations: new Float32Array(widthOf(spec.observationSpace)),
+    actions: spec.actionSpace.kind === "box" ? new Float32Array(width) : new Int32Array(width),
+  };
+  const step = { learningRate: 0, maxGradNorm: Infinity, epsilon: 1, beta1: 0, beta2: 0 };
+  const { applied } = await engine.update(inputs, LIVE, () => ({ value: Float64Array.of(Number.NaN) }), step);
+  if (applied) throw new SkeinError("INTERNAL", `engine ${engine.id} applied a gradient that is not finite`);
+}
+
+/**
+ * Starts the engine chosen, or with `auto` the fastest that works and runs this network; `detail` says what it runs
+ * on and, with `auto`, which faster ones were passed over and why. One TensorFlow.js engine a thread: the backend is shared by the whole thread.
  */
 export async function createEngine(
   choice: EngineChoice,
@@ -97,7 +116,14 @@ export async function createEngine(
   for (const id of choice === "auto" ? AUTO_ORDER : [choice]) {
     try {
       const started = await STARTERS[id](options);
-      return { engine: started.create(model), detail: [started.detail, ...passedOver].join("; ") };
+      const engine = started.create(model);
+      if (choice === "auto") {
+        await tryOut(engine, model).catch((error: unknown) => {
+          engine.close();
+          throw error;
+        });
+      }
+      return { engine, detail: [started.detail, ...passedOver].join("; ") };
     } catch (error) {
       failure = error;
       passedOver.push(`passed over ${messageOf(error)}`);

@@ -125,10 +125,9 @@ export class OnnxEngine implements Engine {
     const program = await this.forwards.get(keyOf(shapes, want), () => this.compileForward(shapes, want));
     program.inputs.fill(inputs);
     await program.session.run(program.feeds(this.current), program.outputs);
-    const padding = shapes.steps / inputs.steps;
     const result = want.map((column) => {
       const { data } = program.columns[column]!;
-      return [column, data.slice(0, data.length / padding)] as const;
+      return [column, data.slice(0, (data.length * inputs.steps) / shapes.steps)] as const;
     });
     return Object.fromEntries(result) as Record<K, Float32Array>;
   }
