@@ -147,6 +147,9 @@ export interface Tracing {
   valueOf(tensor: tf.Tensor): Value;
 }
 
+/** Stack frames to look for the model's line in; an operation called inside a gradient is a dozen below it. */
+const DEEP = 60;
+
 /** Runs `run` on the tracing backend. Throws TRACE_FAILED where it does what no graph can. */
 export function trace<T>(
   run: (tracing: Tracing) => { readonly outputs: readonly Value[]; readonly result: T },
@@ -172,6 +175,8 @@ export function trace<T>(
     valueOf: (tensor) => whole(backend.graph, { value: backend.lookUp(tensor.dataId), shape: tensor.shape }),
   };
   tf.engine().startScope("trace");
+  const frames = Error.stackTraceLimit;
+  Error.stackTraceLimit = DEEP;
   try {
     const { outputs, result } = run(tracing);
     return { graph: backend.graph.build(outputs), result };
@@ -179,6 +184,7 @@ export function trace<T>(
     if (error instanceof SkeinError) throw error;
     throw new SkeinError("TRACE_FAILED", `${complaint(error)}${modelLine(error)}`, { cause: error });
   } finally {
+    Error.stackTraceLimit = frames;
     tf.engine().endScope();
     if (before) void tf.setBackend(before);
   }
@@ -193,11 +199,12 @@ function complaint(error: unknown): string {
         "add one (docs/engine.md), use another operation, or set engine: tfjs:wasm";
 }
 
-/** Where in the model: the innermost stack frame that is neither TensorFlow.js's nor the tracer's. */
+/** Where in the model: the innermost stack frame in a file that is neither TensorFlow.js's nor the tracer's. */
 function modelLine(error: unknown): string {
   const frames = (error instanceof Error ? (error.stack ?? "") : "").split("\n").slice(1);
-  const frame = frames.find((line) => !/@tensorflow|engine[\\/]onnx|node:internal/.test(line));
-  const place =
-    frame === undefined ? undefined : /\(?(?:file:\/\/)?([^()\s]+:\d+):\d+\)?$/.exec(frame.trim())?.[1];
+  const place = frames
+    .filter((line) => !/@tensorflow|core[\\/]engine[\\/]onnx|node:internal|<anonymous>\)/.test(line))
+    .map((line) => /\(?(?:file:\/\/)?([^()\s]+:\d+):\d+\)?$/.exec(line.trim())?.[1])
+    .find((found) => found !== undefined);
   return place === undefined ? "" : ` (at ${place})`;
 }
