@@ -1,7 +1,7 @@
 /** `skein eval`: plays episodes with a checkpoint's policy and reports their returns. */
 import { createEngine } from "../../core/engine/select.js";
 import { createModel } from "../../core/model/create.js";
-import { PolicyRunner } from "../../core/model/policy-runner.js";
+import { PolicyRunner } from "../../core/policy/policy-runner.js";
 import { deriveSeed, Random } from "../../core/random.js";
 import { openCheckpoint, type CheckpointPolicy } from "./checkpoint-policy.js";
 import type { CommandHost } from "./host.js";

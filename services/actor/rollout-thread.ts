@@ -12,7 +12,7 @@ import type { VectorEnvironment } from "../../core/env/environment.js";
 import { SkeinError } from "../../core/errors.js";
 import { createModel } from "../../core/model/create.js";
 import type { Model } from "../../core/model/model.js";
-import { PolicyRunner } from "../../core/model/policy-runner.js";
+import { PolicyRunner } from "../../core/policy/policy-runner.js";
 import { deriveSeed, Random } from "../../core/random.js";
 import { serve, type Work } from "../../core/threads/serve.js";
 import type { RolloutColumns, RolloutRequest, WeightsSnapshot } from "../../core/types.js";

@@ -150,7 +150,7 @@ describe("a line to a thread that dies", () => {
     for (const question of [first, second, line.failed]) {
       expect(await failureOf(question)).toMatchObject({
         code: "INTERNAL",
-        message: expect.stringMatching(message),
+        message: expect.stringMatching(message) as unknown,
       });
     }
     expect((await idle).message).toMatch(message);

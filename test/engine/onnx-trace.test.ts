@@ -42,7 +42,7 @@ describe("a traced function", () => {
   });
 
   it("may be its input, a constant, or the same result twice", async () => {
-    const results = await runCompiled((x) => [x!, tf.fill([2], 3), tf.tensor1d([1, 2]), x!], [X]);
+    const results = await runCompiled((x) => [x, tf.fill([2], 3), tf.tensor1d([1, 2]), x], [X]);
     expect(results.map(({ data }) => data)).toEqual([X.data, [3, 3], [1, 2], X.data]);
   });
 

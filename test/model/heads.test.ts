@@ -3,7 +3,7 @@ import { box, discrete, multiDiscrete, type Space } from "../../core/env/spaces.
 import { createModel } from "../../core/model/create.js";
 import { initialWeights } from "../../core/model/init.js";
 import type { ModelSpec } from "../../core/model/model.js";
-import { createPolicySampler } from "../../core/model/policy-sampler.js";
+import { createPolicySampler } from "../../core/policy/policy-sampler.js";
 import { Random } from "../../core/random.js";
 import { engineFor, inputsFor, livelyWeights } from "./harness.js";
 

@@ -8,7 +8,7 @@ import { vectorizeEnvironment } from "../../core/env/vectorize.js";
 import { createModel } from "../../core/model/create.js";
 import { initialWeights } from "../../core/model/init.js";
 import type { Architecture, Model } from "../../core/model/model.js";
-import { PolicyRunner } from "../../core/model/policy-runner.js";
+import { PolicyRunner } from "../../core/policy/policy-runner.js";
 import { deriveSeed, Random } from "../../core/random.js";
 import { assembleBatch } from "../../core/recipes/batch.js";
 import { resolveRecipe } from "../../core/recipes/index.js";

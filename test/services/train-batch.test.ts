@@ -5,7 +5,7 @@ import { createEngine } from "../../core/engine/select.js";
 import { box, discrete } from "../../core/env/spaces.js";
 import { createModel } from "../../core/model/create.js";
 import { initialWeights } from "../../core/model/init.js";
-import { createPolicySampler } from "../../core/model/policy-sampler.js";
+import { createPolicySampler } from "../../core/policy/policy-sampler.js";
 import { deriveSeed, Random } from "../../core/random.js";
 import { assembleBatch, type Batch } from "../../core/recipes/batch.js";
 import { resolveRecipe } from "../../core/recipes/index.js";

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { box, discrete, multiDiscrete } from "../../core/env/spaces.js";
-import { createPolicySampler } from "../../core/model/policy-sampler.js";
+import { createPolicySampler } from "../../core/policy/policy-sampler.js";
 import { Random } from "../../core/random.js";
 
 /** softmax, the naive way. */

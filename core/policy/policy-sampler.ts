@@ -5,7 +5,7 @@ import { logHalfRanges, squash, squashCorrection } from "../algo/tanh-gaussian.j
 import type { ActionArray } from "../env/environment.js";
 import type { BoxSpace, Space } from "../env/spaces.js";
 import type { Random } from "../random.js";
-import type { BoxDistribution } from "./model.js";
+import type { BoxDistribution } from "../model/model.js";
 
 export interface PolicySampler {
   /** Actions of the last call as they are recorded, [count · A]. */

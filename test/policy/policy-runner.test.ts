@@ -1,7 +1,7 @@
 import { afterAll, describe, expect, it } from "vitest";
 import type { Engine } from "../../core/engine/engine.js";
 import { createEngine } from "../../core/engine/select.js";
-import { PolicyRunner } from "../../core/model/policy-runner.js";
+import { PolicyRunner } from "../../core/policy/policy-runner.js";
 import { Random } from "../../core/random.js";
 import { randomScript, ScriptedEnvironment } from "../services/scripted-environment.js";
 import {
@@ -13,7 +13,7 @@ import {
   remember,
   snapshotOf,
   type Numbers,
-} from "./accumulator.js";
+} from "../model/accumulator.js";
 
 const engines: Engine[] = [];
 afterAll(() => engines.forEach((engine) => engine.close()));

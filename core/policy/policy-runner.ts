@@ -2,7 +2,7 @@
 import type { Engine } from "../engine/engine.js";
 import type { ActionArray, VectorEnvironment } from "../env/environment.js";
 import type { Random } from "../random.js";
-import type { Model } from "./model.js";
+import type { Model } from "../model/model.js";
 import { createPolicySampler, type PolicySampler } from "./policy-sampler.js";
 
 /**
