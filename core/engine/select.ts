@@ -126,7 +126,7 @@ export async function createEngine(
       return { engine, detail: [started.detail, ...passedOver].join("; ") };
     } catch (error) {
       failure = error;
-      passedOver.push(`passed over ${messageOf(error)}`);
+      passedOver.push(`passed over ${id}: ${messageOf(error).replace(`engine ${id}: `, "")}`);
     }
   }
   throw failure;

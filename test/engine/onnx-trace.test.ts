@@ -75,7 +75,7 @@ describe("a model's programs", () => {
     const { first, second } = updateProgram(model, shapes, ["logprob", "entropy", "value"]);
     const { graph } = forwardProgram(model, shapes, ["logprob", "entropy", "value"]);
     // The first part is the forward pass: the same nodes, though it has more outputs.
-    expect(first.nodes.length).toBeLessThanOrEqual(graph.nodes.length + 2);
+    expect(first.nodes.length).toBe(graph.nodes.length);
     const early = new Set(first.nodes);
     const again = second.nodes.filter((node) => early.has(node));
     for (const { op, outputs } of again) {
@@ -138,7 +138,7 @@ describe("model code that cannot be traced", () => {
     );
     expect(error.code).toBe("TRACE_FAILED");
     expect(error.message).toMatch(
-      /its operation Reverse has no kernel in core\/engine\/onnx\/kernels; .*engine: tfjs:wasm/,
+      /^engine onnx: .*its operation Reverse has no kernel .*; .*set engine: tfjs:wasm/,
     );
     expect(error.message).toContain(`(at ${where})`);
   });

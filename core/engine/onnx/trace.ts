@@ -193,10 +193,11 @@ export function trace<T>(
 function complaint(error: unknown): string {
   const message = messageOf(error);
   const unknown = /Kernel '(\w+)' not registered/.exec(message)?.[1];
-  return unknown === undefined
-    ? `the model cannot be compiled: ${message}`
-    : `the model cannot be compiled: its operation ${unknown} has no kernel in core/engine/onnx/kernels; ` +
-        "add one (docs/engine.md), use another operation, or set engine: tfjs:wasm";
+  const reason =
+    unknown === undefined
+      ? message
+      : `its operation ${unknown} has no kernel in core/engine/onnx/kernels, where one can be added (docs/engine.md)`;
+  return `engine onnx: the model cannot be compiled: ${reason}; use another operation, or set engine: tfjs:wasm`;
 }
 
 /** Where in the model: the innermost stack frame in a file that is neither TensorFlow.js's nor the tracer's. */
