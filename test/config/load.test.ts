@@ -35,7 +35,8 @@ describe("a run file", () => {
         http: "127.0.0.1:0",
       },
       learner: {
-        ...{ address: "127.0.0.1:0", advertise: null, checkpointEvery: 20, keepCheckpoints: 3 },
+        ...{ address: "127.0.0.1:0", advertise: null, engineThreads: 0 },
+        ...{ checkpointEvery: 20, keepCheckpoints: 3 },
         http: "127.0.0.1:0",
       },
       coordinator: { address: "127.0.0.1:0", heartbeatSeconds: 1, leaseSeconds: 5, http: "127.0.0.1:0" },
@@ -129,7 +130,8 @@ describe("a run file", () => {
     ],
     [
       { engine: "torch" },
-      'engine: Invalid option: expected one of "auto"|"tfjs:tensorflow"|"tfjs:wasm", got "torch"',
+      'engine: Invalid option: expected one of "auto"|"onnx:cpu"|"onnx:cuda"|"onnx:webgpu"|' +
+        '"tfjs:tensorflow"|"tfjs:wasm", got "torch"',
     ],
     [{ deterministic: "yes" }, 'deterministic: expected boolean, got "yes"'],
     [{ stop: { meanReturn: NaN } }, "stop.meanReturn: expected number, got NaN"],
