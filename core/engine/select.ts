@@ -35,7 +35,7 @@ async function startOnnx(provider: "cpu" | "cuda" | "webgpu", { threads }: Engin
   const count = threads === 0 ? availableParallelism() : threads;
   const runtime = await Runtime.open({ provider, threads: count });
   return {
-    detail: `ONNX Runtime ${runtime.version}, ${provider === "cpu" ? `${count} threads` : provider}`,
+    detail: `ONNX Runtime ${runtime.version}, ${provider === "cpu" ? `${count} thread${count === 1 ? "" : "s"}` : provider}`,
     create: (model) => new OnnxEngine(`onnx:${provider}`, model, runtime),
   };
 }
