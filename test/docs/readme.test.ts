@@ -15,6 +15,9 @@ const pages = [
   "CONTRIBUTING.md",
   "CHANGELOG.md",
   "docs/architecture.md",
+  "docs/engine.md",
+  "docs/gpu.md",
+  "docs/kernels.md",
   "docs/log.md",
   "bench/README.md",
 ];
