@@ -17,6 +17,7 @@ const pages = [
   "docs/architecture.md",
   "docs/engine.md",
   "docs/gpu.md",
+  "docs/kernels.md",
   "docs/log.md",
   "bench/README.md",
 ];

@@ -44,14 +44,22 @@ export async function runGraph(
   }
 }
 
-export async function runCompiled(compute: Computation, inputs: readonly Input[]): Promise<Result[]> {
-  const { graph, result } = trace((tracing) => {
+/** The graph of a computation, and shapes and types of its results. */
+export function traced(
+  compute: Computation,
+  inputs: readonly Input[],
+): { readonly graph: Graph; readonly result: readonly Omit<Result, "data">[] } {
+  return trace((tracing) => {
     const made = [
       compute(...inputs.map(({ shape, dtype }, k) => tracing.input(`x${k}`, shape, dtype))),
     ].flat();
     const outputs = made.map((tensor) => tracing.valueOf(tensor));
     return { outputs, result: made.map(({ shape, dtype }) => ({ shape: [...shape], dtype })) };
   });
+}
+
+export async function runCompiled(compute: Computation, inputs: readonly Input[]): Promise<Result[]> {
+  const { graph, result } = traced(compute, inputs);
   const data = await runGraph(graph, Object.fromEntries(inputs.map((input, k) => [`x${k}`, input])));
   graph.outputs.forEach((value, k) => {
     const { shape, dtype } = result[k]!;
