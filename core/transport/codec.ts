@@ -10,7 +10,11 @@ interface WireRollout {
   readonly rolloutId: string;
   readonly actorId: string;
   readonly seat: number;
-  readonly sequence: number;
+  readonly requestId: number;
+  readonly task: string;
+  readonly group: number;
+  readonly member: number;
+  readonly attempt: number;
   readonly collectSeconds: number;
   readonly columns: readonly WireColumn[];
   readonly stepExtras: readonly WireColumn[];
@@ -30,14 +34,20 @@ interface WireWeights {
 const rolloutMessage = messageCodec<WireRollout>("Rollout");
 const weightsMessage = messageCodec<WireWeights>("Weights");
 
+/** Everything of a rollout but its columns. */
+function headOf(rollout: Omit<Rollout, "columns">): Omit<Rollout, "columns"> {
+  const { runId, rolloutId, requestId, task, group, member, attempt, actorId, seat, collectSeconds } =
+    rollout;
+  return { runId, rolloutId, requestId, task, group, member, attempt, actorId, seat, collectSeconds };
+}
+
 /** Copies the rollout into bytes. Throws SHAPE where its columns contradict one another. */
 export function encodeRollout(rollout: Rollout): Uint8Array {
   const c = rollout.columns;
   const complaint = columnsComplaint(c);
   if (complaint !== null) throw new SkeinError("SHAPE", `rollout ${rollout.rolloutId}: ${complaint}`);
-  const { runId, rolloutId, actorId, seat, sequence, collectSeconds } = rollout;
   return rolloutMessage.encode({
-    ...{ runId, rolloutId, actorId, seat, sequence, collectSeconds },
+    ...headOf(rollout),
     columns: [
       toColumn("offsets", c.offsets),
       toColumn("observations", c.observations, c.observationWidth),
@@ -99,8 +109,7 @@ export function decodeRollout(bytes: Uint8Array): Rollout {
   reader.expectEmpty();
   const complaint = columnsComplaint(columns);
   if (complaint !== null) throw new SkeinError("MESSAGE_CORRUPT", `${where}: ${complaint}`);
-  const { runId, rolloutId, actorId, seat, sequence, collectSeconds } = wire;
-  return { runId, rolloutId, actorId, seat, sequence, collectSeconds, columns };
+  return { ...headOf(wire), columns };
 }
 
 const wireDType: Readonly<Record<DType, WireDType>> = { float32: "DTYPE_FLOAT32", int32: "DTYPE_INT32" };

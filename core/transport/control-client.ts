@@ -63,6 +63,14 @@ export class ControlClient implements Control, Closable {
     return messages.statusReply.decode(await this.call("Status", messages.nothing));
   }
 
+  async pause(request: { readonly seconds: number; readonly reason: string }): Promise<void> {
+    await this.call("Pause", messages.pauseRequest.encode(request));
+  }
+
+  async resume(): Promise<void> {
+    await this.call("Resume", messages.nothing);
+  }
+
   async publishWeights(snapshot: WeightsSnapshot): Promise<void> {
     const bytes = encodeWeights(snapshot);
     const limit = this.options.maxMessageBytes;

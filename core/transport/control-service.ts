@@ -60,6 +60,12 @@ async function callControl(control: Control, method: string, request: Uint8Array
       return messages.nothing;
     case "Status":
       return messages.statusReply.encode(await control.status());
+    case "Pause":
+      await control.pause(messages.pauseRequest.decode(request));
+      return messages.nothing;
+    case "Resume":
+      await control.resume();
+      return messages.nothing;
     default:
       throw unknownMethod(COORDINATOR_SERVICE, method);
   }

@@ -4,12 +4,15 @@ import { parseRunConfig } from "../config/load.js";
 import { SkeinError } from "../errors.js";
 import { unlessAborted } from "../waiting.js";
 import { createGrpcTransport } from "./grpc/index.js";
+import { createNatsTransport } from "./nats/index.js";
 import type { Control, RunStatus, Transport } from "./transport.js";
 
 export function createTransport(config: RunConfig["transport"]): Transport {
   switch (config.kind) {
     case "grpc":
       return createGrpcTransport(config);
+    case "nats":
+      return createNatsTransport(config);
   }
 }
 

@@ -21,13 +21,15 @@ export interface RegisterRequest {
   readonly index: number | null;
   /** Where the learner takes rollouts, `host:port`; empty for actors. */
   readonly dataAddress: string;
-  /** Learner only: the version it starts from. */
+  /** Random, one a process: tells a process that registers again from one that has taken its place. */
+  readonly incarnation: string;
+  /** Where an actor hands weights on to others, `host:port`; empty = it does not. */
+  readonly relayAddress: string;
+  /**
+   * Learner only: the version its weights and ledger are of. Work trained into later versions of another incarnation
+   * is lost with them.
+   */
   readonly policyVersion: number;
-  /** Learner only: steps already disposed of (trained, filtered, stale) and already received. */
-  readonly disposedSteps: number;
-  readonly receivedSteps: number;
-  /** Learner only: last fragment received of each seat, as [seat, sequence] pairs. */
-  readonly seatSequences: readonly (readonly [seat: number, sequence: number])[];
 }
 
 export interface RegisterReply {
@@ -38,12 +40,28 @@ export interface RegisterReply {
   readonly runId: string;
   /** Place in the fleet, from 0. */
   readonly index: number;
+  /**
+   * Learner only: the version to go on as. Versions never go back: a learner that returns to a checkpoint goes on
+   * above every version ever published.
+   */
+  readonly policyVersion: number;
+}
+
+/** How far a request is that its seat is working on. */
+export interface RunningRequest {
+  readonly requestId: number;
+  /** Environment steps so far. */
+  readonly steps: number;
 }
 
 export interface HeartbeatRequest {
   readonly leaseId: string;
-  /** Newest policy version in use. */
+  /** Newest policy version in use; −1 = none yet. */
   readonly appliedVersion: number;
+  /** Root hash of the weights in use, hex; empty = none yet. */
+  readonly appliedHash: string;
+  /** Actor only. */
+  readonly running: readonly RunningRequest[];
 }
 
 export interface HeartbeatReply {
@@ -56,16 +74,46 @@ export interface HeartbeatReply {
 export interface AcquireRequest {
   readonly leaseId: string;
   readonly seat: number;
-  /** The request this seat has delivered since its last call; 0 = none. */
-  readonly completedRequestId: number;
+  /** Pieces of work wanted, at least 1. */
+  readonly capacity: number;
+  /** Newest request that this seat has heard of; 0 = none. What was granted beyond it got lost and is told again. */
+  readonly lastRequestId: number;
+  /** Requests that the seat gives back, with the reason. */
+  readonly failed: readonly FailedRequest[];
+}
+
+export interface FailedRequest {
+  readonly requestId: number;
+  readonly reason: string;
 }
 
 export interface AcquireReply {
   readonly known: boolean;
   readonly phase: Phase;
   readonly learnerAddress: string;
-  /** null = nothing to do yet; ask again. */
-  readonly request: RolloutRequest | null;
+  /** Empty = nothing to do yet; ask again. */
+  readonly requests: readonly RolloutRequest[];
+}
+
+/**
+ * held = taken in, to be trained or dropped · trained · filtered = left out by the recipe or with its group · stale =
+ * policyLag above the limit · failed = refused, or a repeat of work that was trained already
+ */
+export const VERDICTS = ["held", "trained", "filtered", "stale", "failed"] as const;
+export type Verdict = (typeof VERDICTS)[number];
+
+/** What became of a request. The learner's word counts above what the coordinator believed. */
+export interface Outcome {
+  readonly requestId: number;
+  readonly verdict: Verdict;
+  /** Why, where filtered or failed; one of a few words, fit for a label. */
+  readonly reason: string;
+  readonly steps: number;
+  /** The version that the batch made, where trained; else −1. */
+  readonly version: number;
+  /** Mean over the episodes that ended in it; NaN where none did. */
+  readonly episodeReturn: number;
+  readonly episodeLength: number;
 }
 
 /** What the learner tells after each batch. */
@@ -75,10 +123,10 @@ export interface ReportRequest {
   readonly policyVersion: number;
   readonly updates: number;
   readonly envSteps: number;
-  readonly disposedSteps: number;
-  readonly receivedSteps: number;
-  /** Last fragment received of each seat. */
-  readonly seatSequences: readonly (readonly [seat: number, sequence: number])[];
+  /** Newest version that a checkpoint holds; −1 = none. Nothing trained up to it can be lost any more. */
+  readonly checkpointVersion: number;
+  /** All that is not yet confirmed by a reply: a repeat says the same again and changes nothing. */
+  readonly outcomes: readonly Outcome[];
   /** Mean return of the last 100 episodes; NaN before the first episode ends. */
   readonly meanReturn100: number;
 }
@@ -87,6 +135,8 @@ export interface ReportReply {
   readonly known: boolean;
   /** Actors whose lease is alive. */
   readonly actors: number;
+  /** Groups that will never be complete: what is held of them is to be dropped. */
+  readonly voidedGroups: readonly number[];
 }
 
 export interface ActorStatus {
@@ -96,11 +146,35 @@ export interface ActorStatus {
   readonly appliedVersion: number;
 }
 
+export interface Count {
+  readonly rollouts: number;
+  readonly steps: number;
+}
+
+/**
+ * The books of a run, a request a rollout. At all times submitted = trained + filtered + stale + failed + in flight.
+ * Steps are those of rollouts that the learner has seen.
+ */
+export interface Books {
+  /** Requests granted, every attempt of its own. */
+  readonly submitted: Count;
+  readonly trained: Count;
+  readonly stale: Count;
+  /** By reason. */
+  readonly filtered: Readonly<Record<string, Count>>;
+  readonly failed: Readonly<Record<string, Count>>;
+  /** Granted and in no other column: being collected, on its way, or held by the learner. */
+  readonly inFlight: Count;
+}
+
 export interface RunStatus {
   readonly runId: string;
   /** The resolved run file, JSON. */
   readonly runConfig: string;
   readonly phase: Phase;
+  /** Seconds until work is handed out again; 0 = not paused. */
+  readonly pausedSeconds: number;
+  readonly books: Books;
   readonly policyVersion: number;
   readonly updates: number;
   readonly envSteps: number;
@@ -117,6 +191,9 @@ export interface Control {
   report(request: ReportRequest): Promise<ReportReply>;
   leave(request: { readonly leaseId: string }): Promise<void>;
   status(): Promise<RunStatus>;
+  /** Hands out no work for `seconds`, then goes on by itself. Pausing anew sets the time anew. */
+  pause(request: { readonly seconds: number; readonly reason: string }): Promise<void>;
+  resume(): Promise<void>;
   publishWeights(snapshot: WeightsSnapshot): Promise<void>;
   /** Throws REFUSED where the version is not kept any more. */
   fetchWeights(version: number): Promise<WeightsSnapshot>;

@@ -92,11 +92,13 @@ describe("a rollout", () => {
     expect(bits(back)).toEqual(bits(rewards));
   });
 
-  it("keeps 32-bit words, names of any text and large sequence numbers", () => {
+  it("keeps 32-bit words, names of any text and large group numbers", () => {
     const sample = sampleRollout(1);
     const rollout: Rollout = {
       ...sample,
-      sequence: 2 ** 45,
+      group: 2 ** 45,
+      task: "",
+      member: 0xffffffff,
       rolloutId: "ü/\u{1f9f6}/%20",
       columns: {
         ...sample.columns,
@@ -143,7 +145,7 @@ describe("a rollout", () => {
     ];
     for (const [change, complaint] of wrong) {
       const rollout = { ...sample, columns: { ...sample.columns, ...change } };
-      expect(() => encodeRollout(rollout)).toThrow(`rollout run-1/0/1: ${complaint}`);
+      expect(() => encodeRollout(rollout)).toThrow(`rollout run-1/seat-3/1/0/1: ${complaint}`);
     }
   });
 });
@@ -275,7 +277,7 @@ describe("fuzz", () => {
   const weights = encodeWeights(sampleWeights(3));
   const register = messages.registerRequest.encode({
     ...{ role: "learner", name: "learner", index: 3, dataAddress: "host:1", policyVersion: 2 },
-    ...{ disposedSteps: 5, receivedSteps: 6, seatSequences: [[0, 1] as const, [1, 2] as const] },
+    ...{ incarnation: "one", relayAddress: "host:2" },
   });
   const targets: [string, Uint8Array, (bytes: Uint8Array) => unknown][] = [
     ["rollouts", rollout, decodeRollout],

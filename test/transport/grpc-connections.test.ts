@@ -50,7 +50,7 @@ describe("connections", () => {
       await Promise.all(sent);
     }
     expect(proxy.accepted).toBeGreaterThan(5);
-    const firstTimes = [...new Set(learner.sequences)];
+    const firstTimes = [...new Set(learner.groups)];
     expect(firstTimes).toEqual(Array.from({ length: 100 }, (_, i) => i + 1));
   });
 
@@ -65,8 +65,8 @@ describe("connections", () => {
       proxy.cut();
       return new Promise(() => undefined);
     };
-    const reply = await client.acquire({ leaseId: "", seat: 1, completedRequestId: 8 });
-    expect(reply.request?.requestId).toBe(9);
+    const reply = await client.acquire({ leaseId: "", seat: 1, capacity: 1, lastRequestId: 8, failed: [] });
+    expect(reply.requests[0]?.requestId).toBe(9);
   });
 
   it("that are cut in the middle of large weights still bring them whole", async () => {

@@ -274,7 +274,7 @@ describe("limits of the receiving side", () => {
       await eventually("the acknowledgement", () => acks.length === answered + 1);
     }
     expect(learner.mostHeld).toBe(2);
-    expect(learner.sequences).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
+    expect(learner.groups).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
   });
 
   it("hold back snapshots from a watcher that does not read", async () => {

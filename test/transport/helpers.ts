@@ -5,6 +5,7 @@ import { Random } from "../../core/random.js";
 import type {
   AcquireReply,
   AcquireRequest,
+  Books,
   Control,
   HeartbeatReply,
   HeartbeatRequest,
@@ -16,7 +17,7 @@ import type {
   RunStatus,
   TransportOptions,
 } from "../../core/transport/transport.js";
-import type { Rollout, RolloutColumns, WeightsSnapshot } from "../../core/types.js";
+import type { Rollout, RolloutRequest, RolloutColumns, WeightsSnapshot } from "../../core/types.js";
 
 export const OPTIONS: TransportOptions = {
   deadlineSeconds: 5,
@@ -80,10 +81,11 @@ export function sampleRollout(seed: number, steps = 5, discrete = true): Rollout
   };
   return {
     runId: "run-1",
-    rolloutId: `run-1/0/${seed}`,
+    rolloutId: `run-1/seat-3/${seed}/0/1`,
+    requestId: 2 ** 40 + seed,
+    ...{ task: "seat-3", group: seed, member: 0, attempt: 1 },
     actorId: "actor-0",
     seat: 3,
-    sequence: seed,
     collectSeconds: 0.25,
     columns,
   };
@@ -102,6 +104,15 @@ export function sampleWeights(version: number, size = 8): WeightsSnapshot {
   };
 }
 
+export const sampleBooks: Books = {
+  submitted: { rollouts: 10, steps: 2 ** 40 },
+  trained: { rollouts: 4, steps: 400 },
+  stale: { rollouts: 1, steps: 100 },
+  filtered: { voidedGroup: { rollouts: 2, steps: 150 } },
+  failed: { leaseEnded: { rollouts: 1, steps: 0 }, refused: { rollouts: 1, steps: 7 } },
+  inFlight: { rollouts: 1, steps: 0 },
+};
+
 /** A coordinator that answers from its fields, keeps the newest weights, and remembers what it was asked. */
 export class SmallCoordinator implements Control {
   readonly asked: unknown[] = [];
@@ -117,7 +128,7 @@ export class SmallCoordinator implements Control {
     this.asked.push(request);
     return Promise.resolve({
       ...{ leaseId: "lease-1", leaseSeconds: 12.5, heartbeatSeconds: 2.5 },
-      ...{ runId: "run-1", index: 4 },
+      ...{ runId: "run-1", index: 4, policyVersion: 2 ** 33 },
     });
   }
 
@@ -128,14 +139,18 @@ export class SmallCoordinator implements Control {
 
   acquire(request: AcquireRequest): Promise<AcquireReply> {
     this.asked.push(request);
-    const work = { requestId: 9, seat: request.seat, sequence: 2, policyVersion: 5, exact: true };
-    const request_ = request.completedRequestId === 0 ? null : work;
-    return Promise.resolve({ known: true, phase: "finished", learnerAddress: "", request: request_ });
+    const work: RolloutRequest = {
+      ...{ seat: request.seat, task: "ünïcode", group: 2 ** 33, member: 3, attempt: 2, seed: 0xffff_ffff },
+      ...{ start: "reset", limits: { maxSteps: 7, deadlineSeconds: 1.5 }, policyVersion: 5, exact: true },
+      requestId: request.lastRequestId + 1,
+    };
+    const requests = request.lastRequestId === 0 ? [] : [work, { ...work, start: "continue" as const }];
+    return Promise.resolve({ known: true, phase: "finished", learnerAddress: "", requests });
   }
 
   report(request: ReportRequest): Promise<ReportReply> {
     this.asked.push(request);
-    return Promise.resolve({ known: false, actors: 7 });
+    return Promise.resolve({ known: false, actors: 7, voidedGroups: [3, 2 ** 33] });
   }
 
   leave(request: { readonly leaseId: string }): Promise<void> {
@@ -148,8 +163,20 @@ export class SmallCoordinator implements Control {
       ...{ runId: "run-1", phase: "waiting", policyVersion: 3, updates: 4, envSteps: 2 ** 40 },
       runConfig: JSON.stringify({ text: "ünïcode %20 \u{1f9f6}" }),
       meanReturn100: NaN,
+      pausedSeconds: 1.25,
+      books: sampleBooks,
       actors: [{ name: "actor-0", index: 0, secondsSinceSeen: 0.5, appliedVersion: -1 }],
     });
+  }
+
+  pause(request: { readonly seconds: number; readonly reason: string }): Promise<void> {
+    this.asked.push(request);
+    return Promise.resolve();
+  }
+
+  resume(): Promise<void> {
+    this.asked.push("resume");
+    return Promise.resolve();
   }
 
   publishWeights(snapshot: WeightsSnapshot): Promise<void> {
@@ -205,7 +232,7 @@ export class SmallLearner {
     this.held.shift()?.ack();
   }
 
-  get sequences(): number[] {
-    return this.received.map((delivery) => delivery.rollout.sequence);
+  get groups(): number[] {
+    return this.received.map((delivery) => delivery.rollout.group);
   }
 }

@@ -43,9 +43,7 @@ export function rolloutConformance(kind: Kind): void {
       await Promise.all(sent);
       for (const actor of ["a", "b"]) {
         const mine = learner.received.filter(({ rollout }) => rollout.actorId === actor);
-        expect(mine.map(({ rollout }) => rollout.sequence)).toEqual(
-          Array.from({ length: 30 }, (_, i) => i + 1),
-        );
+        expect(mine.map(({ rollout }) => rollout.group)).toEqual(Array.from({ length: 30 }, (_, i) => i + 1));
       }
     });
 
@@ -100,7 +98,9 @@ export function rolloutConformance(kind: Kind): void {
       const { sender } = await h.learning(h.make({ maxMessageBytes: 100_000 }));
       const error = await failureOf(sender.send(sampleRollout(1, 10_000)));
       expect(error.code).toBe("REFUSED");
-      expect(error.message).toMatch(/^rollout run-1\/0\/1: \d+ bytes are over the limit of 100000: /);
+      expect(error.message).toMatch(
+        /^rollout run-1\/seat-3\/1\/0\/1: \d+ bytes are over the limit of 100000: /,
+      );
     });
 
     it("refuses a rollout whose columns contradict one another", async () => {
@@ -110,7 +110,7 @@ export function rolloutConformance(kind: Kind): void {
       const error = await failureOf(sender.send(wrong));
       expect(error).toMatchObject({
         code: "SHAPE",
-        message: "rollout run-1/0/1: expected rewards [5], got [4]",
+        message: "rollout run-1/seat-3/1/0/1: expected rewards [5], got [4]",
       });
     });
 
@@ -131,7 +131,7 @@ export function rolloutConformance(kind: Kind): void {
       for (let i = 0; i < 9; i++) await learner.ackNext();
       await closed;
       await Promise.all(sent);
-      expect(learner.sequences).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9]);
+      expect(learner.groups).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9]);
       expect((await failureOf(sender.send(sampleRollout(10)))).code).toBe("UNAVAILABLE");
     });
 
@@ -164,7 +164,7 @@ export function rolloutConformance(kind: Kind): void {
       await h.transport.serveRollouts(restarted.onDelivery, server.address);
       for (let i = 0; i < 5; i++) await restarted.ackNext();
       await Promise.all(sent);
-      expect(restarted.sequences).toEqual([1, 3, 4, 5, 6]);
+      expect(restarted.groups).toEqual([1, 3, 4, 5, 6]);
     });
 
     it("rejects with UNAVAILABLE once the learner has been away too long, and starts anew after", async () => {
