@@ -2,27 +2,30 @@
 import { runConfigSchema, type RunConfig } from "../config/schema.js";
 import { parseRunConfig } from "../config/load.js";
 import { SkeinError } from "../errors.js";
+import { securityOf, type Credentials, type Security } from "../security/credentials.js";
 import { unlessAborted } from "../waiting.js";
 import { createGrpcTransport } from "./grpc/index.js";
 import { createNatsTransport } from "./nats/index.js";
 import type { Control, Transport } from "./transport.js";
 
-export function createTransport(config: RunConfig["transport"]): Transport {
+export function createTransport(config: RunConfig["transport"], security: Security): Transport {
   switch (config.kind) {
     case "grpc":
-      return createGrpcTransport(config);
+      return createGrpcTransport(config, security);
     case "nats":
-      return createNatsTransport(config);
+      return createNatsTransport(config, security);
   }
 }
 
 /** One question to the coordinator at `address`, with default limits: a run's own come with its run file. */
 export async function withControl<T>(
   address: string,
+  credentials: Credentials,
   signal: AbortSignal,
   ask: (control: Control) => Promise<T>,
 ): Promise<T> {
-  const transport = createTransport(runConfigSchema.shape.transport.parse({}));
+  const { transport: wires, security } = runConfigSchema.shape;
+  const transport = createTransport(wires.parse({}), securityOf(security.parse({}), credentials));
   try {
     const asked = ask(transport.connectControl(address)).then((answer) => ({ answer }));
     const settled = await unlessAborted(asked, signal);
@@ -36,8 +39,9 @@ export async function withControl<T>(
 /** Asks the coordinator at `address` what run it has. */
 export async function describeRun(
   address: string,
+  credentials: Credentials,
   signal: AbortSignal,
 ): Promise<{ readonly runId: string; readonly config: RunConfig }> {
-  const { runId, runConfig } = await withControl(address, signal, (control) => control.status());
+  const { runId, runConfig } = await withControl(address, credentials, signal, (control) => control.status());
   return { runId, config: parseRunConfig(JSON.parse(runConfig), `the run of ${address}`) };
 }
