@@ -6,6 +6,9 @@ import { COORDINATOR_SERVICE, PROTOCOL_VERSION } from "../schema.js";
 import { ControlClient } from "../control-client.js";
 import { coordinatorService } from "../control-service.js";
 import type { Closable, Transport, TransportOptions } from "../transport.js";
+import { parsePlace } from "./address.js";
+import { NatsRolloutReceiver } from "./rollout-receiver.js";
+import { NatsRolloutSender } from "./rollout-sender.js";
 import { serveNats } from "./server.js";
 import { NatsWire } from "./wire.js";
 
@@ -16,6 +19,8 @@ export interface NatsOptions extends TransportOptions {
     /** Servers of a cluster that keep each message. */
     readonly replicas: number;
   };
+  /** Told what people should know: the queue is full, the server has lost its store. */
+  readonly notice: (message: string) => void;
 }
 
 /** Its calls throw CONFIG_INVALID on addresses of another form. `protocolVersion` is what this side says it speaks. */
@@ -40,10 +45,12 @@ export function createNatsTransport(
         clients,
         new ControlClient(new NatsWire(address, COORDINATOR_SERVICE, options, protocolVersion), options),
       ),
-    serveRollouts: () => Promise.reject(new Error("not yet")),
-    connectRollouts: () => {
-      throw new Error("not yet");
+    serveRollouts: async (onDelivery, address) => {
+      const receiver = keep(servers, new NatsRolloutReceiver(parsePlace(address), onDelivery, options));
+      await receiver.start();
+      return receiver;
     },
+    connectRollouts: (address) => keep(clients, new NatsRolloutSender(parsePlace(address), options)),
     close: async () => {
       await Promise.all(clients.splice(0).map((made) => made.close()));
       await Promise.all(servers.splice(0).map((made) => made.close()));
