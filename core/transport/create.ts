@@ -4,15 +4,20 @@ import { parseRunConfig } from "../config/load.js";
 import { SkeinError } from "../errors.js";
 import { unlessAborted } from "../waiting.js";
 import { createGrpcTransport } from "./grpc/index.js";
+import { isNatsAddress } from "./nats/address.js";
 import { createNatsTransport } from "./nats/index.js";
 import type { Control, Transport } from "./transport.js";
 
-export function createTransport(config: RunConfig["transport"]): Transport {
+/** `notice` is told what people should know of the transport while it works. */
+export function createTransport(
+  config: RunConfig["transport"],
+  notice: (message: string) => void = () => undefined,
+): Transport {
   switch (config.kind) {
     case "grpc":
       return createGrpcTransport(config);
     case "nats":
-      return createNatsTransport(config);
+      return createNatsTransport({ ...config, notice });
   }
 }
 
@@ -22,7 +27,8 @@ export async function withControl<T>(
   signal: AbortSignal,
   ask: (control: Control) => Promise<T>,
 ): Promise<T> {
-  const transport = createTransport(runConfigSchema.shape.transport.parse({}));
+  const kind = isNatsAddress(address) ? "nats" : "grpc";
+  const transport = createTransport(runConfigSchema.shape.transport.parse({ kind }));
   try {
     const asked = ask(transport.connectControl(address)).then((answer) => ({ answer }));
     const settled = await unlessAborted(asked, signal);

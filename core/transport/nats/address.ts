@@ -14,7 +14,8 @@ export interface RunPlace {
   readonly prefix: string;
   /** Streams hold what the broker keeps for the run. */
   readonly rolloutStream: string;
-  readonly rolloutSubjects: string;
+  /** First tokens of the subjects of rollouts. */
+  readonly rolloutPrefix: string;
 }
 
 /** True where NATS carries what is at `address`. */
@@ -49,7 +50,7 @@ export function parsePlace(address: string): RunPlace {
     encrypted: match[1] === "tls",
     prefix,
     rolloutStream: `skein-${token(run)}-rollouts`,
-    rolloutSubjects: `${prefix}.rollouts.>`,
+    rolloutPrefix: `${prefix}.rollouts`,
   };
 }
 

@@ -36,10 +36,7 @@ export function createNatsTransport(
   };
   return {
     serveControl: async (control, address) =>
-      keep(
-        servers,
-        await serveNats(coordinatorService(control, options), address, options, protocolVersion),
-      ),
+      keep(servers, await serveNats(coordinatorService(control, options), address, options, protocolVersion)),
     connectControl: (address) =>
       keep(
         clients,
@@ -51,6 +48,10 @@ export function createNatsTransport(
       return receiver;
     },
     connectRollouts: (address) => keep(clients, new NatsRolloutSender(parsePlace(address), options)),
+    serveWeights: () => Promise.reject(new Error("not yet")),
+    connectWeights: () => {
+      throw new Error("not yet");
+    },
     close: async () => {
       await Promise.all(clients.splice(0).map((made) => made.close()));
       await Promise.all(servers.splice(0).map((made) => made.close()));

@@ -60,7 +60,8 @@ export function publish(
   }
   head.set(FRAME_HEADER, "1");
   // A frame's own fields need room besides its payload.
-  for (const frame of encodeFrames(1, body, limit - HEADER_BYTES)) connection.publish(subject, frame, options);
+  for (const frame of encodeFrames(1, body, limit - HEADER_BYTES))
+    connection.publish(subject, frame, options);
 }
 
 /** Puts one request or reply together. */

@@ -32,7 +32,10 @@ const GIVE_UP_SECONDS = 60;
 
 const text = new TextEncoder();
 const WORKING = text.encode("+WPI");
-const WORDS: Readonly<Record<Verdict, Uint8Array>> = { "+ACK": text.encode("+ACK"), "+TERM": text.encode("+TERM") };
+const WORDS: Readonly<Record<Verdict, Uint8Array>> = {
+  "+ACK": text.encode("+ACK"),
+  "+TERM": text.encode("+TERM"),
+};
 
 export class NatsRolloutReceiver implements Listening {
   private readonly link: NatsLink;

@@ -42,7 +42,8 @@ export async function jetStreamOf(
     return await connection.jetstreamManager({ timeout: 1000 * deadlineSeconds });
   } catch (error) {
     if (!(error instanceof NatsError) || error.code !== "503") throw error;
-    throw new Error("the NATS server there has no JetStream: start it with -js, or jetstream {} in its file");
+    const advice = "start it with -js, or jetstream {} in its file";
+    throw new Error(`the NATS server there has no JetStream: ${advice}`, { cause: error });
   }
 }
 
@@ -53,7 +54,7 @@ export async function ensureRolloutStream(
   { nats }: NatsOptions,
 ): Promise<boolean> {
   const limits = {
-    subjects: [place.rolloutSubjects],
+    subjects: [`${place.rolloutPrefix}.>`],
     max_bytes: nats.maxBytes,
     num_replicas: nats.replicas,
     duplicate_window: nanos(1000 * DUPLICATE_SECONDS),

@@ -104,7 +104,8 @@ class CallServer implements Listening {
     } catch (error) {
       if ((error as { code?: unknown }).code === NatsCode.NoResponders) return;
       // Somebody listens and says nothing: it may be dead, which the NATS server will find out.
-      throw new Error(`the place is held by a process that does not answer (${messageOf(error)})`);
+      const message = `the place is held by a process that does not answer (${messageOf(error)})`;
+      throw new Error(message, { cause: error });
     }
     const advice = "stop the process that serves it, or give this run another name";
     const message = `${this.address} is served already: ${advice}`;

@@ -113,4 +113,3 @@ export class NatsWire implements Wire {
     for (const call of this.calls.values()) call.reject(error);
   }
 }
-
