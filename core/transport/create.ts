@@ -5,15 +5,21 @@ import { SkeinError } from "../errors.js";
 import { securityOf, type Credentials, type Security } from "../security/credentials.js";
 import { unlessAborted } from "../waiting.js";
 import { createGrpcTransport } from "./grpc/index.js";
+import { isNatsAddress } from "./nats/address.js";
 import { createNatsTransport } from "./nats/index.js";
 import type { Control, Transport } from "./transport.js";
 
-export function createTransport(config: RunConfig["transport"], security: Security): Transport {
+/** `notice` is told what people should know of the transport while it works. */
+export function createTransport(
+  config: RunConfig["transport"],
+  security: Security,
+  notice: (message: string) => void = () => undefined,
+): Transport {
   switch (config.kind) {
     case "grpc":
       return createGrpcTransport(config, security);
     case "nats":
-      return createNatsTransport(config, security);
+      return createNatsTransport({ ...config, notice }, security);
   }
 }
 
@@ -25,7 +31,8 @@ export async function withControl<T>(
   ask: (control: Control) => Promise<T>,
 ): Promise<T> {
   const { transport: wires, security } = runConfigSchema.shape;
-  const transport = createTransport(wires.parse({}), securityOf(security.parse({}), credentials));
+  const kind = isNatsAddress(address) ? "nats" : "grpc";
+  const transport = createTransport(wires.parse({ kind }), securityOf(security.parse({}), credentials));
   try {
     const asked = ask(transport.connectControl(address)).then((answer) => ({ answer }));
     const settled = await unlessAborted(asked, signal);
