@@ -1,0 +1,136 @@
+/** Carries out one schedule, from its start to its verdicts. Never waits without a deadline. */
+import { Random } from "../../core/random.js";
+import { messageOf } from "../../core/errors.js";
+import { isAlive } from "../e2e/skein.js";
+import { processesOf } from "./leftovers.js";
+import { hasProgram, whyNotRoot } from "./machine.js";
+import type { Draw, Service, Step } from "./schedule.js";
+import { Site, type Placing } from "./site.js";
+import { giveOrders, reached, type PlacedStage } from "./stages.js";
+import { strike } from "./strike.js";
+import { until } from "./until.js";
+import { verdicts, type Told } from "./verdicts.js";
+
+/** Between the end of the run and the last of its processes. */
+const LEAVE_SECONDS = 15;
+
+export interface Outcome {
+  readonly placing: Placing;
+  readonly seconds: number;
+  /** Why it was not carried out; null = it was. */
+  readonly skipped: string | null;
+  /** What did not hold; none = all did. */
+  readonly findings: readonly string[];
+  /** What the books and the run said at the end. */
+  readonly told: Told | null;
+}
+
+type Say = (text: string) => void;
+
+export async function whySkipped({ schedule, transport }: Placing): Promise<string | null> {
+  if (transport === "nats" && !(await hasProgram("nats-server"))) return "needs nats-server";
+  const { needs } = schedule;
+  const root = needs.namespace === true || needs.outsider === "namespace" || needs.diskBytes !== undefined;
+  return root ? whyNotRoot() : null;
+}
+
+function drawFrom(seed: number): Draw {
+  const random = new Random(seed);
+  return (low, high) => low + random.integer(high - low + 1);
+}
+
+function placed(steps: readonly Step[]): PlacedStage[] {
+  return steps.flatMap(({ when }, k) => ("stage" in when ? [{ ...when.stage, id: `stage-${k}` }] : []));
+}
+
+function clocksOf(steps: readonly Step[]): Service[] {
+  return steps.flatMap(({ faults }) =>
+    faults.flatMap((fault) => (fault.kind === "shiftClock" ? [fault.whom] : [])),
+  );
+}
+
+/** Waits for the moment of a step; the process that stands at its stage, if it has one. */
+async function moment(
+  site: Site,
+  { when }: Step,
+  index: number,
+  signal: AbortSignal,
+): Promise<{ readonly role: Service; readonly pid: number } | null> {
+  const over = new AbortController();
+  const either = AbortSignal.any([signal, over.signal]);
+  void site.skein.ended.then(() => over.abort(new Error(`the run ended before step ${index + 1}`)));
+  if ("stage" in when) {
+    return { role: when.stage.role, pid: await reached(site.place, `stage-${index}`, either) };
+  }
+  const trained = (): boolean =>
+    site.skein.events.some((event) => event.event === "progress" && event.policyVersion >= when.version);
+  await until(trained, either);
+  return null;
+}
+
+async function work(site: Site, steps: readonly Step[], signal: AbortSignal, say: Say): Promise<void> {
+  for (const [index, step] of steps.entries()) {
+    const frozen = await moment(site, step, index, signal);
+    for (const fault of step.faults) {
+      say(`step ${index + 1} of ${steps.length}: ${JSON.stringify(fault)}`);
+      await strike(site, fault, frozen, signal);
+    }
+    if (frozen !== null && isAlive(frozen.pid)) process.kill(frozen.pid, "SIGCONT");
+  }
+  let ended = false;
+  void site.skein.ended.then(() => (ended = true));
+  await until(() => ended, signal);
+  if (site.outsider !== null) {
+    let left = false;
+    void site.outsider.ended.then(() => (left = true));
+    await until(() => left, signal);
+  }
+}
+
+/** Kills what is still there, and says so. */
+async function leftovers(place: string): Promise<string[]> {
+  const left = await until(
+    async () => (await processesOf(place)).length === 0,
+    AbortSignal.timeout(1000 * LEAVE_SECONDS),
+  ).then(
+    () => [],
+    () => processesOf(place),
+  );
+  for (const pid of left) process.kill(pid, "SIGKILL");
+  return left.length === 0 ? [] : [`left behind: processes ${left.join(", ")}`];
+}
+
+export async function carryOut(placing: Placing, say: Say): Promise<Outcome> {
+  const from = performance.now();
+  const skipped = await whySkipped(placing);
+  if (skipped !== null) return { placing, seconds: 0, skipped, findings: [], told: null };
+  const { schedule, seed } = placing;
+  const deadline = new Error(`hung: not over after ${schedule.deadlineSeconds} s`);
+  const steps = schedule.steps(drawFrom(seed));
+  const findings: string[] = [];
+  let told: Told | null = null;
+  const site = await Site.prepare(placing);
+  const late = new AbortController();
+  const timer = setTimeout(() => late.abort(deadline), 1000 * schedule.deadlineSeconds);
+  try {
+    await giveOrders(site.place, { stages: placed(steps), clocks: clocksOf(steps) });
+    site.start(false);
+    await site.startOutsider();
+    await work(site, steps, late.signal, say);
+  } catch (error) {
+    findings.push(messageOf(error));
+  } finally {
+    clearTimeout(timer);
+  }
+  if (findings.length > 0) await takeDown(site);
+  findings.push(...(await leftovers(site.place)));
+  try {
+    told = await verdicts(site);
+    findings.push(...told.findings);
+  } catch (error) {
+    findings.push(`no verdict: ${messageOf(error)}`);
+  }
+  if (findings.length === 0) await site.close();
+  else say(`everything of it is kept in ${site.place}`);
+  return { placing, seconds: (performance.now() - from) / 1000, skipped: null, findings, told };
+}
