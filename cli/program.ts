@@ -53,6 +53,10 @@ export function createProgram(host: CommandHost): Program {
     .description("run a coordinator alone")
     .argument("<run-file>", "the run file, YAML")
     .option("--address <host:port>", "same as --set coordinator.address=<host:port>")
+    .option(
+      "--run-folder <folder>",
+      "keep the books here, and go on from those that are there; default: nowhere",
+    )
     .option("--seed <n>", "same as --set run.seed=<n>", seed)
     .option("--set <key=value>", "override one setting of the run file; may be repeated", collect, [])
     .option("--json", "one JSON event a line", false)
@@ -75,6 +79,20 @@ export function createProgram(host: CommandHost): Program {
     .option("--name <name>", "name in logs and status; default: made from host and process")
     .option("--json", "one JSON event a line", false)
     .action(action(async () => (await import("./commands/services.js")).actor));
+
+  program
+    .command("pause")
+    .description("hand out no work for a while; the run goes on by itself when the time is over")
+    .requiredOption("--coordinator <address>", "where the coordinator is")
+    .option("--seconds <n>", "how long", integer(1, 86_400), 60)
+    .option("--reason <text>", "said in the coordinator's log", "asked for by skein pause")
+    .action(action(async () => (await import("./commands/pause.js")).pause));
+
+  program
+    .command("resume")
+    .description("end a pause before its time")
+    .requiredOption("--coordinator <address>", "where the coordinator is")
+    .action(action(async () => (await import("./commands/pause.js")).resume));
 
   program
     .command("eval")

@@ -7,12 +7,17 @@ import { resolveRun, type RunFileOptions } from "./resolve-run.js";
 export async function coordinator(
   host: CommandHost,
   runFile: string,
-  options: RunFileOptions & { readonly address?: string; readonly json: boolean },
+  options: RunFileOptions & {
+    readonly address?: string;
+    readonly runFolder?: string;
+    readonly json: boolean;
+  },
 ): Promise<number> {
   const address = options.address === undefined ? [] : [`coordinator.address=${options.address}`];
   const { config } = await resolveRun(runFile, { ...options, set: [...options.set, ...address] });
   const { runCoordinator } = await import("../../services/coordinator/main.js");
-  await runCoordinator(config, serviceHost(host, "coordinator", options.json));
+  const runFolder = options.runFolder ?? null;
+  await runCoordinator(config, { runFolder }, serviceHost(host, "coordinator", options.json));
   return 0;
 }
 

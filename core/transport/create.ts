@@ -5,7 +5,7 @@ import { SkeinError } from "../errors.js";
 import { unlessAborted } from "../waiting.js";
 import { createGrpcTransport } from "./grpc/index.js";
 import { createNatsTransport } from "./nats/index.js";
-import type { Control, RunStatus, Transport } from "./transport.js";
+import type { Control, Transport } from "./transport.js";
 
 export function createTransport(config: RunConfig["transport"]): Transport {
   switch (config.kind) {
@@ -16,19 +16,28 @@ export function createTransport(config: RunConfig["transport"]): Transport {
   }
 }
 
-/** Asks the coordinator at `address` what run it has. Uses default limits: the run's own come with the answer. */
+/** One question to the coordinator at `address`, with default limits: a run's own come with its run file. */
+export async function withControl<T>(
+  address: string,
+  signal: AbortSignal,
+  ask: (control: Control) => Promise<T>,
+): Promise<T> {
+  const transport = createTransport(runConfigSchema.shape.transport.parse({}));
+  try {
+    const asked = ask(transport.connectControl(address)).then((answer) => ({ answer }));
+    const settled = await unlessAborted(asked, signal);
+    if (settled === null) throw new SkeinError("UNAVAILABLE", `asked to stop before ${address} answered`);
+    return settled.answer;
+  } finally {
+    await transport.close();
+  }
+}
+
+/** Asks the coordinator at `address` what run it has. */
 export async function describeRun(
   address: string,
   signal: AbortSignal,
 ): Promise<{ readonly runId: string; readonly config: RunConfig }> {
-  const transport = createTransport(runConfigSchema.shape.transport.parse({}));
-  try {
-    const control: Control = transport.connectControl(address);
-    const status: RunStatus | null = await unlessAborted(control.status(), signal);
-    if (status === null) throw new SkeinError("UNAVAILABLE", `asked to stop before ${address} answered`);
-    const { runId, runConfig } = status;
-    return { runId, config: parseRunConfig(JSON.parse(runConfig), `the run of ${address}`) };
-  } finally {
-    await transport.close();
-  }
+  const { runId, runConfig } = await withControl(address, signal, (control) => control.status());
+  return { runId, config: parseRunConfig(JSON.parse(runConfig), `the run of ${address}`) };
 }
