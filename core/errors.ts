@@ -29,6 +29,8 @@ export type ErrorCode =
   | "CHECKPOINT_MISMATCH"
   /** A run folder is missing, occupied or has nothing to resume from. */
   | "RUN_FOLDER"
+  /** Nothing went on for `watchdog.seconds`; the message says what waits on what. */
+  | "STALLED"
   /** A supervised process died. */
   | "PROCESS_DIED"
   | "INTERNAL";

@@ -19,6 +19,7 @@ const known: Readonly<Record<ErrorCode, true>> = {
   CHECKPOINT_UNREADABLE: true,
   CHECKPOINT_MISMATCH: true,
   RUN_FOLDER: true,
+  STALLED: true,
   PROCESS_DIED: true,
   INTERNAL: true,
 };
