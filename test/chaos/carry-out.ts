@@ -58,7 +58,10 @@ async function moment(
 ): Promise<{ readonly role: Service; readonly pid: number } | null> {
   const over = new AbortController();
   const either = AbortSignal.any([signal, over.signal]);
-  void site.skein.ended.then(() => over.abort(new Error(`the run ended before step ${index + 1}`)));
+  void site.skein.ended.then(({ stderr }) => {
+    const words = site.skein.notices.at(-1)?.message ?? stderr;
+    over.abort(new Error(`the run ended before step ${index + 1}: ${words.trim()}`));
+  });
   if ("stage" in when) {
     return { role: when.stage.role, pid: await reached(site.place, `stage-${index}`, either) };
   }
@@ -77,27 +80,30 @@ async function work(site: Site, steps: readonly Step[], signal: AbortSignal, say
     }
     if (frozen !== null && isAlive(frozen.pid)) process.kill(frozen.pid, "SIGCONT");
   }
-  let ended = false;
-  void site.skein.ended.then(() => (ended = true));
-  await until(() => ended, signal);
-  if (site.outsider !== null) {
-    let left = false;
-    void site.outsider.ended.then(() => (left = true));
-    await until(() => left, signal);
-  }
+  await before(signal, site.skein.ended);
+  if (site.outsider !== null) await before(signal, site.outsider.ended);
 }
 
-/** Kills what is still there, and says so. */
-async function leftovers(place: string): Promise<string[]> {
-  const left = await until(
-    async () => (await processesOf(place)).length === 0,
-    AbortSignal.timeout(1000 * LEAVE_SECONDS),
-  ).then(
-    () => [],
-    () => processesOf(place),
-  );
+async function killAll(place: string): Promise<number[]> {
+  const left = await processesOf(place);
   for (const pid of left) process.kill(pid, "SIGKILL");
+  return left;
+}
+
+/** A run that is over leaves no process behind; what is there all the same is killed. */
+async function leftovers(place: string): Promise<string[]> {
+  const gone = async (): Promise<boolean> => (await processesOf(place)).length === 0;
+  await until(gone, AbortSignal.timeout(1000 * LEAVE_SECONDS)).catch(() => undefined);
+  const left = await killAll(place);
   return left.length === 0 ? [] : [`left behind: processes ${left.join(", ")}`];
+}
+
+/** What `promise` gives, or the reason of `signal`. */
+async function before<T>(signal: AbortSignal, promise: Promise<T>): Promise<T> {
+  const late = new Promise<never>((_, reject) =>
+    signal.addEventListener("abort", () => reject(signal.reason as Error), { once: true }),
+  );
+  return Promise.race([promise, late]);
 }
 
 export async function carryOut(placing: Placing, say: Say): Promise<Outcome> {
@@ -115,14 +121,14 @@ export async function carryOut(placing: Placing, say: Say): Promise<Outcome> {
   try {
     await giveOrders(site.place, { stages: placed(steps), clocks: clocksOf(steps) });
     site.start(false);
-    await site.startOutsider();
+    await before(late.signal, site.startOutsider());
     await work(site, steps, late.signal, say);
   } catch (error) {
     findings.push(messageOf(error));
   } finally {
     clearTimeout(timer);
   }
-  if (findings.length > 0) await takeDown(site);
+  if (findings.length > 0) await killAll(site.place);
   findings.push(...(await leftovers(site.place)));
   try {
     told = await verdicts(site);
@@ -130,7 +136,7 @@ export async function carryOut(placing: Placing, say: Say): Promise<Outcome> {
   } catch (error) {
     findings.push(`no verdict: ${messageOf(error)}`);
   }
-  if (findings.length === 0) await site.close();
-  else say(`everything of it is kept in ${site.place}`);
+  await site.close(findings.length > 0);
+  if (findings.length > 0) say(`its files are kept in ${site.place}`);
   return { placing, seconds: (performance.now() - from) / 1000, skipped: null, findings, told };
 }

@@ -105,7 +105,7 @@ function start(place: string): void {
   const stop = (stage: PlacedStage): void => stopDead(place, stage);
   watchLines(stages, stop);
   watchFiles(stages, stop);
-  if (orders.clocks.includes(role)) watchClock(join(place, `clock-${role}`));
+  if (orders.clocks.some((clock) => clock === role)) watchClock(join(place, `clock-${role}`));
 }
 
 const place = new URL(import.meta.url).searchParams.get("place");

@@ -54,6 +54,7 @@ export class Namespace implements Borrowed {
     await run("ip", ["addr", "add", `${subnet}.1/24`, "dev", near]);
     await run("ip", ["link", "set", near, "up"]);
     await run("ip", ["-n", name, "addr", "add", `${subnet}.2/24`, "dev", far]);
+    await run("ip", ["-n", name, "link", "set", "lo", "up"]);
     const namespace = new Namespace(name, far, `${subnet}.1`);
     await namespace.plug(true);
     return namespace;

@@ -1,13 +1,9 @@
 /** Stands in for a learner at the seam and passes each rollout on twice, each time after a delay of its own. */
 import { setTimeout as pause } from "node:timers/promises";
+import { runConfigSchema } from "../../core/config/schema.js";
 import { Random } from "../../core/random.js";
 import { createGrpcTransport } from "../../core/transport/grpc/index.js";
-import type {
-  RolloutDelivery,
-  RolloutSender,
-  Transport,
-  TransportOptions,
-} from "../../core/transport/transport.js";
+import type { RolloutDelivery, RolloutSender, Transport } from "../../core/transport/transport.js";
 import type { Borrowed } from "./machine.js";
 
 /** Longer than a fragment takes, so that later ones overtake. */
@@ -17,7 +13,6 @@ export class Shuffler implements Borrowed {
   private readonly random: Random;
   private sender!: RolloutSender;
   address = "";
-  passedOn = 0;
 
   private constructor(
     private readonly transport: Transport,
@@ -26,7 +21,8 @@ export class Shuffler implements Borrowed {
     this.random = new Random(seed);
   }
 
-  static async open(options: TransportOptions, learner: string, seed: number): Promise<Shuffler> {
+  static async open(learner: string, seed: number): Promise<Shuffler> {
+    const options = runConfigSchema.shape.transport.parse({});
     const shuffler = new Shuffler(createGrpcTransport(options), seed);
     shuffler.sender = shuffler.transport.connectRollouts(learner);
     const served = await shuffler.transport.serveRollouts(
@@ -53,7 +49,6 @@ export class Shuffler implements Borrowed {
 
   private async passOn({ rollout }: RolloutDelivery): Promise<void> {
     await pause(LONGEST_DELAY_MS * this.random.uniform());
-    this.passedOn += 1;
     await this.sender.send(rollout).settled;
   }
 }

@@ -1,5 +1,5 @@
 /** All that one schedule runs on: a folder, a run, and around it a broker, proxies, a disk, a network, an outsider. */
-import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
+import { cp, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { stringify } from "yaml";
@@ -43,7 +43,7 @@ export class Site {
       await site.build();
       return site;
     } catch (error) {
-      await site.close();
+      await site.close(false);
       throw error;
     }
   }
@@ -79,9 +79,11 @@ export class Site {
     return join(this.place, "runs", name);
   }
 
-  async close(): Promise<void> {
+  async close(keepFiles: boolean): Promise<void> {
+    if (keepFiles && this.disk !== null)
+      await cp(this.disk.folder, join(this.place, "runs-kept"), { recursive: true });
     for (const thing of this.borrowed.reverse()) await thing.release().catch(() => undefined);
-    await rm(this.place, { recursive: true, force: true });
+    if (!keepFiles) await rm(this.place, { recursive: true, force: true });
   }
 
   private get variables(): string[] {

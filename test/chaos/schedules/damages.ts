@@ -57,8 +57,6 @@ export const damages: readonly Schedule[] = [
     title: "there is room for the database but for no checkpoint for 10 s",
     needs: { diskBytes: 64 * 2 ** 20 },
     settings: { model: { hidden: [256, 256] } },
-    steps: () => [
-      { when: { version: 7 }, faults: [{ kind: "fillDisk", leaveBytes: 2 ** 20, seconds: 10 }] },
-    ],
+    steps: () => [{ when: { version: 7 }, faults: [{ kind: "fillDisk", leaveBytes: 2 ** 20, seconds: 10 }] }],
   }),
 ];

@@ -32,7 +32,8 @@ export const silences: readonly Schedule[] = [
     name: "cut-data",
     title: "the rollouts' connections (NATS: all) are reset, five times",
     ci: true,
-    steps: () => [3, 6, 9, 12, 15].map((version) => ({ when: { version }, faults: [{ kind: "cut", wire: "data" }] })),
+    steps: () =>
+      [3, 6, 9, 12, 15].map((version) => ({ when: { version }, faults: [{ kind: "cut", wire: "data" }] })),
   }),
   schedule({
     name: "hold-control",
