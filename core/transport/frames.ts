@@ -31,19 +31,24 @@ export const frameCodec = messageCodec<Frame>("Frame");
 
 const noDigest = new Uint8Array(0);
 
-function digestOf(bytes: Uint8Array): Uint8Array {
+export function digestOf(bytes: Uint8Array): Uint8Array {
   return createHash("sha256").update(bytes).digest();
 }
 
-/** The frames of one message; their payloads are views of `bytes`. */
-export function split(messageId: number, bytes: Uint8Array, chunkBytes: number): Frame[] {
+/** The frames of one message; their payloads are views of `bytes`, whose SHA-256 is `digest`. */
+export function split(
+  messageId: number,
+  bytes: Uint8Array,
+  chunkBytes: number,
+  digest: Uint8Array = digestOf(bytes),
+): Frame[] {
   const count = Math.max(1, Math.ceil(bytes.byteLength / chunkBytes));
   return Array.from({ length: count }, (_, index) => ({
     messageId,
     index,
     count,
     totalBytes: bytes.byteLength,
-    sha256: index === count - 1 ? digestOf(bytes) : noDigest,
+    sha256: index === count - 1 ? digest : noDigest,
     protocolVersion: PROTOCOL_VERSION,
     payload: bytes.subarray(index * chunkBytes, (index + 1) * chunkBytes),
   }));

@@ -3,8 +3,10 @@ import { ControlClient } from "./control-client.js";
 import { coordinatorService } from "./control-service.js";
 import { learnerService } from "./rollout-receiver.js";
 import { WireRolloutSender } from "./rollout-sender.js";
-import { COORDINATOR_SERVICE, LEARNER_SERVICE } from "./schema.js";
+import { COORDINATOR_SERVICE, LEARNER_SERVICE, RELAY_SERVICE } from "./schema.js";
 import type { Closable, Control, Transport, TransportOptions } from "./transport.js";
+import { RelayClient } from "./weights-client.js";
+import { relayService } from "./weights-service.js";
 import type { Service, WireKind } from "./wire.js";
 
 /** Closing it closes every client, then every server that it made. */
@@ -27,6 +29,8 @@ export function transportOver(kind: WireKind, options: TransportOptions): Transp
     serveRollouts: (onDelivery, address) => serve(learnerService(onDelivery, options), address),
     connectRollouts: (address) =>
       client(new WireRolloutSender((to) => kind.connect(to, LEARNER_SERVICE), address, options)),
+    serveWeights: (source, address, receivers) => serve(relayService(source, receivers, options), address),
+    connectWeights: (address) => client(new RelayClient(kind.connect(address, RELAY_SERVICE), options)),
     close: async () => {
       await Promise.all(clients.splice(0).map((made) => made.close()));
       await Promise.all(servers.splice(0).map((made) => made.close()));
