@@ -1,6 +1,7 @@
 /** Carries out one schedule, from its start to its verdicts. Never waits without a deadline. */
 import { Random } from "../../core/random.js";
 import { messageOf } from "../../core/errors.js";
+import type { Books } from "../../core/transport/transport.js";
 import { isAlive } from "../e2e/skein.js";
 import { processesOf } from "./leftovers.js";
 import { hasProgram, whyNotRoot } from "./machine.js";
@@ -9,7 +10,7 @@ import { Site, type Placing } from "./site.js";
 import { giveOrders, reached, type PlacedStage } from "./stages.js";
 import { strike } from "./strike.js";
 import { until } from "./until.js";
-import { verdicts, type Told } from "./verdicts.js";
+import { verdicts } from "./verdicts.js";
 
 /** Between the end of the run and the last of its processes. */
 const LEAVE_SECONDS = 15;
@@ -21,8 +22,8 @@ export interface Outcome {
   readonly skipped: string | null;
   /** What did not hold; none = all did. */
   readonly findings: readonly string[];
-  /** What the books and the run said at the end. */
-  readonly told: Told | null;
+  /** At the end; null = they cannot be read. */
+  readonly books: Books | null;
 }
 
 type Say = (text: string) => void;
@@ -109,12 +110,11 @@ async function before<T>(signal: AbortSignal, promise: Promise<T>): Promise<T> {
 export async function carryOut(placing: Placing, say: Say): Promise<Outcome> {
   const from = performance.now();
   const skipped = await whySkipped(placing);
-  if (skipped !== null) return { placing, seconds: 0, skipped, findings: [], told: null };
+  if (skipped !== null) return { placing, seconds: 0, skipped, findings: [], books: null };
   const { schedule, seed } = placing;
   const deadline = new Error(`hung: not over after ${schedule.deadlineSeconds} s`);
   const steps = schedule.steps(drawFrom(seed));
   const findings: string[] = [];
-  let told: Told | null = null;
   const site = await Site.prepare(placing);
   const late = new AbortController();
   const timer = setTimeout(() => late.abort(deadline), 1000 * schedule.deadlineSeconds);
@@ -130,13 +130,9 @@ export async function carryOut(placing: Placing, say: Say): Promise<Outcome> {
   }
   if (findings.length > 0) await killAll(site.place);
   findings.push(...(await leftovers(site.place)));
-  try {
-    told = await verdicts(site);
-    findings.push(...told.findings);
-  } catch (error) {
-    findings.push(`no verdict: ${messageOf(error)}`);
-  }
+  const told = await verdicts(site);
+  findings.push(...told.findings);
   await site.close(findings.length > 0);
   if (findings.length > 0) say(`its files are kept in ${site.place}`);
-  return { placing, seconds: (performance.now() - from) / 1000, skipped: null, findings, told };
+  return { placing, seconds: (performance.now() - from) / 1000, skipped: null, findings, books: told.books };
 }

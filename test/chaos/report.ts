@@ -12,9 +12,9 @@ export function verdictOf({ skipped, findings }: Outcome): string {
 }
 
 /** submitted = trained + what became of the rest, in rollouts. */
-function booksOf({ told }: Outcome): string {
-  if (told === null) return "";
-  const { submitted, trained, stale, filtered, failed, inFlight } = told.books;
+function booksOf({ books }: Outcome): string {
+  if (books === null) return "";
+  const { submitted, trained, stale, filtered, failed, inFlight } = books;
   const reasons = Object.entries({ ...filtered, ...failed }).map(
     ([reason, { rollouts }]) => `${rollouts} ${reason}`,
   );

@@ -6,6 +6,7 @@ import { execFile } from "node:child_process";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
+import { messageOf } from "../../core/errors.js";
 import type { FinishedEvent } from "../../core/progress.js";
 import type { Books, Count } from "../../core/transport/transport.js";
 import { listCheckpoints, readCheckpoint } from "../../core/weights/checkpoint.js";
@@ -19,8 +20,8 @@ const INSPECT_MS = 30_000;
 
 export interface Told {
   readonly findings: readonly string[];
-  readonly books: Books;
-  readonly finished: FinishedEvent | null;
+  /** null = they cannot be read. */
+  readonly books: Books | null;
 }
 
 const sum = (counts: readonly Count[]): number => counts.reduce((total, { rollouts }) => total + rollouts, 0);
@@ -91,17 +92,29 @@ function solved(finished: FinishedEvent | null): string[] {
     : [`not solved: ${reason} after ${envSteps} steps with a mean return of ${meanReturn100}`];
 }
 
+/** Books and ledger of a run that has come to its end. */
+async function accounts(runFolder: string, finished: FinishedEvent, books: Books): Promise<string[]> {
+  const newest = (await listCheckpoints(join(runFolder, "checkpoints"))).pop();
+  if (newest === undefined) return ["no checkpoint at the end"];
+  const { state } = await readCheckpoint(newest);
+  const log = await readFile(join(runFolder, "logs", "learner.log"), "utf8");
+  return exactlyOnce(survivingRollouts(log), state.ledger, books, finished);
+}
+
 export async function verdicts(site: Site): Promise<Told> {
-  const runFolder = await site.runFolder();
   const finished =
     site.skein.events.find((event): event is FinishedEvent => event.event === "finished") ?? null;
-  const books = await booksOf(runFolder);
-  const findings = [...solved(finished), ...booksBalance(books)];
-  const newest = (await listCheckpoints(join(runFolder, "checkpoints"))).pop();
-  if (finished !== null && finished.reason !== "failed" && newest !== undefined) {
-    const { state } = await readCheckpoint(newest);
-    const log = await readFile(join(runFolder, "logs", "learner.log"), "utf8");
-    findings.push(...exactlyOnce(survivingRollouts(log), state.ledger, books, finished));
+  const findings = solved(finished);
+  if (finished?.reason === "failed") findings.push(site.skein.notices.at(-1)?.message ?? "it said nothing");
+  let books: Books | null = null;
+  try {
+    const runFolder = await site.runFolder();
+    books = await booksOf(runFolder);
+    findings.push(...booksBalance(books));
+    if (finished !== null && finished.reason !== "failed")
+      findings.push(...(await accounts(runFolder, finished, books)));
+  } catch (error) {
+    findings.push(`no verdict: ${messageOf(error)}`);
   }
-  return { findings, books, finished };
+  return { findings, books };
 }
