@@ -47,7 +47,7 @@ function watchLines(stages: readonly PlacedStage[], stop: (stage: PlacedStage) =
   };
 }
 
-/** A file of that name ending is written by half. */
+/** A file of that name ending, opened to be written, is written by half. */
 function watchFiles(stages: readonly PlacedStage[], stop: (stage: PlacedStage) => void): void {
   const left = stages.flatMap((stage) =>
     stage.at.kind === "file" ? [{ stage, at: stage.at, seen: 0 }] : [],
@@ -58,7 +58,8 @@ function watchFiles(stages: readonly PlacedStage[], stop: (stage: PlacedStage) =
     const handle = await open(...args);
     const name = basename(String(args[0]));
     for (const watched of left) {
-      if (!name.endsWith(watched.at.suffix) || ++watched.seen !== watched.at.nth) continue;
+      const fits = args[1] === "w" && name.endsWith(watched.at.suffix);
+      if (!fits || ++watched.seen !== watched.at.nth) continue;
       const whole = handle.writeFile.bind(handle);
       handle.writeFile = async (data, ...rest) => {
         if (!(data instanceof Uint8Array)) throw new Error(`hook: expected bytes for ${name}`);

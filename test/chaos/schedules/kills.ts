@@ -21,7 +21,7 @@ const STAGES: Readonly<Record<StageName, (draw: Draw) => Stage>> = {
   ack: (draw) => line("learner", "batch trained", draw(3, 14), 0),
   checkpoint: (draw) => ({
     role: "learner",
-    at: { kind: "file", suffix: ".safetensors.partial", nth: draw(1, 3) },
+    at: { kind: "file", suffix: ".safetensors", nth: draw(1, 3) },
   }),
   publish: (draw) => line("learner", "publishing weights", draw(3, 14), draw(0, 3)),
 };
