@@ -2,7 +2,7 @@
  * The NATS transport: a broker between the services. Control is request and reply; rollouts lie in a durable work
  * queue of JetStream until the learner has settled them. Addresses are `nats://host:port/<run>` or `tls://…`.
  */
-import type { Security } from "../../security/credentials.js";
+import { OPEN, type Security } from "../../security/credentials.js";
 import { COORDINATOR_SERVICE, PROTOCOL_VERSION } from "../schema.js";
 import { ControlClient } from "../control-client.js";
 import { coordinatorService } from "../control-service.js";
@@ -27,7 +27,7 @@ export interface NatsOptions extends TransportOptions {
 /** Its calls throw CONFIG_INVALID on addresses of another form. `protocolVersion` is what this side says it speaks. */
 export function createNatsTransport(
   options: NatsOptions,
-  _security: Security,
+  _security: Security = OPEN,
   protocolVersion: number = PROTOCOL_VERSION,
 ): Transport {
   const clients: Closable[] = [];
