@@ -29,6 +29,12 @@ export type ErrorCode =
   | "CHECKPOINT_MISMATCH"
   /** A run folder is missing, occupied or has nothing to resume from. */
   | "RUN_FOLDER"
+  /** The coordinator's file is damaged, or of something else. */
+  | "BOOKS_UNREADABLE"
+  /** The coordinator's file is of a run with other settings. */
+  | "BOOKS_MISMATCH"
+  /** The coordinator's file cannot be written now: no space, no permission, or another process has it. */
+  | "BOOKS_UNAVAILABLE"
   /** A supervised process died. */
   | "PROCESS_DIED"
   | "INTERNAL";
