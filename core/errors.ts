@@ -33,6 +33,12 @@ export type ErrorCode =
   | "RUN_FOLDER"
   /** Nothing went on for `watchdog.seconds`; the message says what waits on what. */
   | "STALLED"
+  /** The coordinator's file is damaged, or of something else. */
+  | "BOOKS_UNREADABLE"
+  /** The coordinator's file is of a run with other settings. */
+  | "BOOKS_MISMATCH"
+  /** The coordinator's file cannot be written now: no space, no permission, or another process has it. */
+  | "BOOKS_UNAVAILABLE"
   /** A supervised process died. */
   | "PROCESS_DIED"
   | "INTERNAL";

@@ -21,6 +21,9 @@ const known: Readonly<Record<ErrorCode, true>> = {
   CHECKPOINT_MISMATCH: true,
   RUN_FOLDER: true,
   STALLED: true,
+  BOOKS_UNREADABLE: true,
+  BOOKS_MISMATCH: true,
+  BOOKS_UNAVAILABLE: true,
   PROCESS_DIED: true,
   INTERNAL: true,
 };
