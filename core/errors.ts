@@ -27,6 +27,8 @@ export type ErrorCode =
   | "REFUSED"
   | "CHECKPOINT_UNREADABLE"
   | "CHECKPOINT_MISMATCH"
+  /** A checkpoint could not be written: no space, no permission, a failing disk. */
+  | "CHECKPOINT_UNWRITABLE"
   /** A run folder is missing, occupied or has nothing to resume from. */
   | "RUN_FOLDER"
   /** A supervised process died. */

@@ -18,6 +18,7 @@ const known: Readonly<Record<ErrorCode, true>> = {
   REFUSED: true,
   CHECKPOINT_UNREADABLE: true,
   CHECKPOINT_MISMATCH: true,
+  CHECKPOINT_UNWRITABLE: true,
   RUN_FOLDER: true,
   PROCESS_DIED: true,
   INTERNAL: true,

@@ -1,186 +1,223 @@
 /**
  * Takes rollouts in and hands them out as batches.
  *
- * Always: received = disposed + held, in steps. Every rollout acknowledged is received; it is disposed of once it has
- * been trained on, or when it is dropped as a repeat or as stale. A batch handed out is held until `advance`: else the
- * gate, told in the meantime, would grant a batch too many. Only this module drops rollouts, and it counts each one.
+ * Always, in rollouts and in steps: received = trained + filtered + stale + failed + held. A rollout that repeats one
+ * which is held, settled, or about to be answered is not received again: only its sender is answered anew. A batch
+ * that was handed out is held until `trained`. Only this module drops rollouts, and it counts each one.
+ *
+ * Nothing is judged before `begin`: until the coordinator has said which version this learner goes on as, rollouts of
+ * perfectly good versions would look as if they came from the future.
+ *
+ * Bounded: a sender gets room for more (`take`) only while fewer steps are taken than `capacitySteps`, or while the
+ * learner waits and what it holds makes no batch; senders bound what they have sent and is not taken.
  */
 import type { RunConfig } from "../../core/config/schema.js";
-import { stepCount, type Rollout } from "../../core/types.js";
-import type { TrainingState } from "../../core/weights/checkpoint.js";
-
-/** orphaned = collected with a version that this learner, gone back to a checkpoint, does not have */
-export type DropReason = "duplicate" | "stale" | "orphaned";
+import type { LearnerMetrics } from "../../core/telemetry/metrics.js";
+import type { Count, Outcome, RolloutDelivery, Verdict } from "../../core/transport/transport.js";
+import { rowCount, stepCount, type Rollout, type RolloutColumns } from "../../core/types.js";
+import { placeOf, type Ledger, type Place } from "./ledger.js";
+import { ReadyQueue, type Held } from "./ready-queue.js";
+import { oldestVersion, type Complaint, type RolloutCheck } from "./rollout-check.js";
+import { ANY_VERSION, type Settlements } from "./settlements.js";
 
 export interface IntakeOptions {
   readonly batchSteps: number;
   readonly maxPolicyLag: RunConfig["staleness"]["maxPolicyLag"];
-  /** Not null: batch k is fragment k of each of these seats, in seat order. */
+  /** Not null: a batch is the next fragment of each of these seats, in seat order. */
   readonly seats: number | null;
-  readonly onDrop: (reason: DropReason, rollout: Rollout) => void;
+  /** Members of a group; null = fragments. */
+  readonly groupSize: number | null;
+  readonly ack: RunConfig["learner"]["ack"];
+  readonly check: RolloutCheck;
+  readonly ledger: Ledger;
+  readonly settlements: Settlements;
+  readonly metrics: LearnerMetrics;
+}
+
+/** Over the rollouts of a batch, versions. */
+export interface Lag {
+  readonly mean: number;
+  readonly max: number;
 }
 
 export interface Batchful {
   readonly rollouts: readonly Rollout[];
   readonly steps: number;
-  /** policyLag = version trained − oldest version in the row; mean over rollouts and maximum */
-  readonly policyLagMean: number;
-  readonly policyLagMax: number;
+  /** Version at training − oldest version in the rollout: the sum of the two below, rollout by rollout. */
+  readonly policyLag: Lag;
+  /** Version at arrival − oldest version. */
+  readonly inFlightLag: Lag;
+  /** Version at training − version at arrival. */
+  readonly inQueueLag: Lag;
 }
 
-export function oldestVersion(rollout: Rollout): number {
-  return rollout.columns.versionRunValues.reduce((a, b) => Math.min(a, b), Number.POSITIVE_INFINITY);
+function lagOf(lags: readonly number[]): Lag {
+  return { mean: lags.reduce((a, b) => a + b, 0) / lags.length, max: lags.reduce((a, b) => Math.max(a, b)) };
 }
 
-/** What the books keep of a rollout, whose columns may be moved away. */
-interface Entry {
-  readonly seat: number;
-  readonly sequence: number;
-  readonly steps: number;
+/** Mean of what is not NaN; NaN where all is. */
+function meanOf(values: Float32Array | undefined): number {
+  let sum = 0;
+  let count = 0;
+  for (const value of values ?? []) {
+    if (Number.isNaN(value)) continue;
+    sum += value;
+    count++;
+  }
+  return count === 0 ? Number.NaN : sum / count;
 }
 
-function entryOf({ seat, sequence, columns }: Rollout): Entry {
-  return { seat, sequence, steps: stepCount(columns) };
+function episodesOf({ rowCounters }: RolloutColumns): Pick<Outcome, "episodeReturn" | "episodeLength"> {
+  return {
+    episodeReturn: meanOf(rowCounters["episodeReturn"]),
+    episodeLength: meanOf(rowCounters["episodeLength"]),
+  };
 }
 
-function newestVersion(rollout: Rollout): number {
-  return rollout.columns.versionRunValues.reduce((a, b) => Math.max(a, b), 0);
-}
+const NO_EPISODES = { episodeReturn: Number.NaN, episodeLength: Number.NaN };
+
+/** A rollout, as far as it concerns the books. */
+type Told = Pick<Outcome, "steps" | "episodeReturn" | "episodeLength">;
+
+const keyOf = ({ stream, number }: Place): string => `${stream}:${number}`;
 
 export class Intake {
-  private held: Rollout[] = [];
-  private inTraining: Entry[] = [];
+  /** Steps that are taken at most, rollouts whole, while a batch is there to be trained on. */
+  readonly capacitySteps: number;
+  private readonly ready: ReadyQueue;
+  /** Arrived before `begin`. */
+  private early: RolloutDelivery[] = [];
+  private readonly held = new Map<string, Held>();
+  private inTraining: Held[] = [];
+  /** Held, and their senders have no room yet; in the order of arrival. */
+  private untaken: Held[] = [];
+  private takenSteps = 0;
   private waiting: (() => void) | null = null;
-  private readonly lastSequence = new Map<number, number>();
-  private readonly lastDisposed = new Map<number, number>();
-  private version: number;
-  private received: number;
-  private disposed: number;
+  private version: number | null = null;
+  private receivedCount: Count;
+  private heldCount: Count = { rollouts: 0, steps: 0 };
 
-  constructor(
-    private readonly options: IntakeOptions,
-    resumed: Pick<TrainingState, "policyVersion" | "disposedSteps" | "seatSequences">,
-  ) {
-    this.version = resumed.policyVersion;
-    this.received = resumed.disposedSteps;
-    this.disposed = resumed.disposedSteps;
-    for (const [seat, sequence] of resumed.seatSequences) {
-      this.lastSequence.set(seat, sequence);
-      this.lastDisposed.set(seat, sequence);
-    }
+  constructor(private readonly options: IntakeOptions) {
+    this.ready = new ReadyQueue(options);
+    this.receivedCount = options.ledger.total;
+    this.capacitySteps = (options.maxPolicyLag + 2) * options.batchSteps;
   }
 
-  get receivedSteps(): number {
-    return this.received;
+  get receivedSoFar(): Count {
+    return this.receivedCount;
   }
 
-  get disposedSteps(): number {
-    return this.disposed;
+  get heldNow(): Count {
+    return this.heldCount;
   }
 
-  /** Last fragment received of each seat, by seat. */
-  get receivedSequences(): [number, number][] {
-    return [...this.lastSequence].sort(([a], [b]) => a - b);
-  }
-
-  /** Last fragment disposed of, of each seat, by seat: what a checkpoint goes on from. */
-  get disposedSequences(): [number, number][] {
-    return [...this.lastDisposed].sort(([a], [b]) => a - b);
-  }
-
-  get heldSteps(): number {
-    return this.received - this.disposed;
-  }
-
-  add(rollout: Rollout): void {
-    this.received += stepCount(rollout.columns);
-    if (newestVersion(rollout) > this.version) {
-      this.drop("orphaned", rollout);
-      return;
-    }
-    const last = this.lastSequence.get(rollout.seat) ?? 0;
-    if (rollout.sequence <= last) {
-      this.drop("duplicate", rollout);
-      return;
-    }
-    this.lastSequence.set(rollout.seat, rollout.sequence);
-    this.held.push(rollout);
-    this.waiting?.();
-  }
-
-  /** The learner has trained what it was handed, up to `version`; to be called before that version is published. */
-  advance(version: number): void {
+  /** The learner goes on as `version`. */
+  begin(version: number): void {
     this.version = version;
-    for (const entry of this.inTraining.splice(0)) this.dispose(entry);
+    for (const delivery of this.early.splice(0)) this.deliver(delivery);
+  }
+
+  deliver(delivery: RolloutDelivery): void {
+    const { version } = this;
+    if (version === null) {
+      this.early.push(delivery);
+      return;
+    }
+    const { check, settlements, ledger, metrics, groupSize } = this.options;
+    const { rollout } = delivery;
+    metrics.rolloutBytes.inc(delivery.bytes);
+    const mistaken = check.identity(rollout);
+    if (mistaken?.reason === "run") {
+      // Its request is not one of this run's: there is nothing to tell the coordinator.
+      metrics.refusedRollouts.inc();
+      delivery.reject(mistaken.text);
+      return;
+    }
+    if (settlements.repeats(delivery)) return metrics.repeatedRollouts.inc();
+    if (mistaken !== null) return this.refuse(delivery, mistaken);
+    const place = placeOf(rollout, groupSize);
+    const held = this.held.get(keyOf(place));
+    const settledBy = ledger.settledBy(place);
+    if (held?.rollout.attempt === rollout.attempt) {
+      held.delivery = delivery;
+      if (held.taken) delivery.take();
+      return metrics.repeatedRollouts.inc();
+    }
+    if (settledBy === rollout.attempt) {
+      delivery.ack();
+      return metrics.repeatedRollouts.inc();
+    }
+    if (groupSize !== null && ledger.isVoid(rollout.group))
+      return this.turnAway(delivery, "filtered", "voidedGroup");
+    if (held !== undefined || settledBy !== null) return this.turnAway(delivery, "failed", "duplicate");
+    const complaint = check.content(rollout, version);
+    if (complaint !== null) return this.refuse(delivery, complaint);
+    this.hold(delivery, place, version);
   }
 
   /** The next batch for the version at hand, or null when `signal` aborts first. */
   async next(signal: AbortSignal): Promise<Batchful | null> {
     while (!signal.aborted) {
-      this.held = this.held.filter((rollout) => {
-        const stale = this.version - oldestVersion(rollout) > this.options.maxPolicyLag;
-        if (stale) this.drop("stale", rollout);
-        return !stale;
-      });
-      const taken = this.options.seats === null ? this.takeSteps() : this.takeSeats(this.options.seats);
+      const taken = this.ready.takeBatch();
       if (taken !== null) return this.batchful(taken);
-      await this.change(signal);
+      const changed = this.change(signal);
+      this.makeRoom();
+      await changed;
     }
     return null;
   }
 
-  private takeSteps(): Rollout[] | null {
-    let steps = 0;
-    const enough = this.held.findIndex(
-      (rollout) => (steps += stepCount(rollout.columns)) >= this.options.batchSteps,
-    );
-    return enough < 0 ? null : this.held.splice(0, enough + 1);
-  }
-
-  private takeSeats(seats: number): Rollout[] | null {
-    const taken: Rollout[] = [];
-    for (let seat = 0; seat < seats; seat++) {
-      const first = this.held.find((rollout) => rollout.seat === seat);
-      if (first === undefined) return null;
-      taken.push(first);
+  /**
+   * The learner has trained what it was handed, which made `version`. To be called before that version is published:
+   * else what is collected with it would look as if it came from the future.
+   */
+  trained(version: number): void {
+    const { ledger, ack } = this.options;
+    this.version = version;
+    const safeFrom = ack === "onCheckpoint" ? version : ANY_VERSION;
+    for (const held of this.inTraining.splice(0)) {
+      ledger.settle(held.place, held.rollout.attempt);
+      this.release(held);
+      this.settle(held.delivery, held, { verdict: "trained", reason: "", version }, null, safeFrom);
     }
-    this.held = this.held.filter((rollout) => !taken.includes(rollout));
-    return taken;
+    this.dropStale();
+    this.makeRoom();
   }
 
-  private batchful(rollouts: readonly Rollout[]): Batchful {
-    const entries = rollouts.map(entryOf);
-    this.inTraining.push(...entries);
-    const lags = rollouts.map((rollout) => this.version - oldestVersion(rollout));
-    return {
-      rollouts,
-      steps: entries.reduce((sum, { steps }) => sum + steps, 0),
-      policyLagMean: lags.reduce((a, b) => a + b, 0) / lags.length,
-      policyLagMax: Math.max(...lags),
+  /** The coordinator has given these groups up. One that is complete here is trained all the same. */
+  voidGroups(groups: readonly number[]): void {
+    const { ledger, groupSize } = this.options;
+    if (groupSize === null) return;
+    for (const group of groups) {
+      const members = this.ready.giveUp(group);
+      const wholes = Array.from({ length: groupSize }, (_, member) => group * groupSize + member);
+      const elsewhere = wholes.some(
+        (number) =>
+          ledger.settledBy({ stream: "groups", number }) !== null ||
+          (members.length === 0 && this.held.has(keyOf({ stream: "groups", number }))),
+      );
+      if (elsewhere) continue;
+      ledger.voidGroup(group);
+      for (const held of members) this.drop(held, "filtered", "voidedGroup");
+    }
+    this.makeRoom();
+  }
+
+  private hold(delivery: RolloutDelivery, place: Place, version: number): void {
+    const { rollout } = delivery;
+    const { columns } = rollout;
+    const held: Held = {
+      ...{ place, rollout, delivery, taken: false, arrivalVersion: version, ...episodesOf(columns) },
+      ...{ steps: stepCount(columns), rows: rowCount(columns), oldestVersion: oldestVersion(rollout) },
     };
-  }
-
-  private drop(reason: DropReason, rollout: Rollout): void {
-    // A repeat or an orphan says nothing about how far its seat is.
-    if (reason === "stale") this.dispose(entryOf(rollout));
-    else this.disposed += stepCount(rollout.columns);
-    this.options.onDrop(reason, rollout);
-  }
-
-  private dispose({ seat, sequence, steps }: Entry): void {
-    this.disposed += steps;
-    this.lastDisposed.set(seat, Math.max(sequence, this.lastDisposed.get(seat) ?? 0));
-  }
-
-  private change(signal: AbortSignal): Promise<void> {
-    return new Promise((resolve) => {
-      const wake = (): void => {
-        this.waiting = null;
-        signal.removeEventListener("abort", wake);
-        resolve();
-      };
-      this.waiting = wake;
-      signal.addEventListener("abort", wake);
-    });
+    this.count("received", 1, held.steps);
+    this.count("held", 1, held.steps);
+    this.held.set(keyOf(place), held);
+    this.untaken.push(held);
+    this.options.settlements.hold(this.outcome(held, held, { verdict: "held", reason: "", version: -1 }));
+    this.ready.add(held);
+    this.dropStale();
+    this.makeRoom();
+    this.waiting?.();
   }
 }
