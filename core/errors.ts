@@ -31,6 +31,8 @@ export type ErrorCode =
   | "CHECKPOINT_UNWRITABLE"
   /** A run folder is missing, occupied or has nothing to resume from. */
   | "RUN_FOLDER"
+  /** Nothing went on for `watchdog.seconds`; the message says what waits on what. */
+  | "STALLED"
   /** A supervised process died. */
   | "PROCESS_DIED"
   | "INTERNAL";

@@ -22,15 +22,23 @@ interface DescriptorBase {
 
 /**
  * counter = only grows · gauge = one number · labelled = one gauge a value of `label` · state = one gauge a state, 1
- * for the present one and 0 for the others · histogram = counts below each bucket, sum and count.
+ * for the present one and 0 for the others · histogram = counts below each bucket, sum and count. A counter or histogram
+ * with a `label` is one for each value of it; those of `values` are there from the start.
  */
 export type MetricDescriptor = DescriptorBase &
   (
     | { readonly type: "counter" }
+    | { readonly type: "counter"; readonly label: string; readonly values: readonly string[] }
     | { readonly type: "gauge" }
     | { readonly type: "labelled"; readonly label: string }
     | { readonly type: "state"; readonly label: string; readonly states: readonly string[] }
     | { readonly type: "histogram"; readonly buckets: readonly number[] }
+    | {
+        readonly type: "histogram";
+        readonly buckets: readonly number[];
+        readonly label: string;
+        readonly values: readonly string[];
+      }
   );
 
 export type MetricTable = Readonly<Record<string, MetricDescriptor>>;

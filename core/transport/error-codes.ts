@@ -20,6 +20,7 @@ const known: Readonly<Record<ErrorCode, true>> = {
   CHECKPOINT_MISMATCH: true,
   CHECKPOINT_UNWRITABLE: true,
   RUN_FOLDER: true,
+  STALLED: true,
   PROCESS_DIED: true,
   INTERNAL: true,
 };

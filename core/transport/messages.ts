@@ -156,17 +156,25 @@ export const fetchRequest = messageCodec<{ readonly version: number }>("FetchWei
 /** For messages without fields: LeaveReply, StatusRequest, PauseReply, ResumeRequest, ResumeReply, Ack. */
 export const nothing = new Uint8Array(0);
 
-/** Decoded shape of skein.v1.RolloutAck. */
+export type AckKind = "greeting" | "taken" | "settled" | "refused";
+
+/** What the learner says of a rollout: skein.v1.RolloutAck. */
 export interface RolloutAck {
   /** 0 = the greeting. */
   readonly messageId: number;
   readonly rolloutId: string;
-  readonly accepted: boolean;
-  /** Where not accepted: why, and an ErrorCode. */
+  readonly kind: AckKind;
+  /** Where refused: why, and an ErrorCode. */
   readonly reason: string;
   readonly code: string;
-  /** Rollouts the sender may have unacknowledged. */
+  /** Rollouts the sender may have written and the learner not yet taken. */
   readonly credits: number;
 }
 
-export const rolloutAck = messageCodec<RolloutAck>("RolloutAck");
+const ackKind = enumeration<AckKind>("ACK_KIND", ["greeting", "taken", "settled", "refused"]);
+
+export const rolloutAck = mapped<RolloutAck, Omit<RolloutAck, "kind"> & { readonly kind: string }>(
+  "RolloutAck",
+  (ack) => ({ ...ack, kind: ackKind.toWire(ack.kind) }),
+  (wire) => ({ ...wire, kind: ackKind.fromWire(wire.kind) }),
+);

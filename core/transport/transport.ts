@@ -2,8 +2,8 @@
  * THE transport seam: one interface for control, one for rollouts, several implementations, one conformance
  * suite. Everything crosses it as encoded bytes, in memory too.
  *
- * Delivery is at least once: a sender keeps a rollout until it is acknowledged and sends it again after a
- * reconnect; the receiver tells repeats by `rolloutId`. Weights are latest-wins: a watcher that falls behind
+ * Delivery is at least once: a sender keeps a rollout until it is settled and sends it again after a reconnect, to
+ * whichever receiver is there then; the receiver tells repeats by `rolloutId`. Weights are latest-wins: a watcher that falls behind
  * skips versions and never sees one go back.
  */
 import type { Rollout, RolloutRequest, WeightsSnapshot } from "../types.js";
@@ -211,22 +211,44 @@ export interface Listening extends Closable {
   readonly address: string;
 }
 
+/**
+ * What becomes of a rollout that was sent. Both reject REFUSED where the receiver says no, UNAVAILABLE once nobody has
+ * answered for `reconnectSeconds` or this side has closed. Look at `settled`; `taken` may be left alone.
+ */
+export interface Sending {
+  /**
+   * The receiver has it and has room for another. Resolves at the first taking, also where the rollout is delivered
+   * again afterwards; never after a rejection: what ends before it is taken rejects here as in `settled`.
+   */
+  readonly taken: Promise<void>;
+  /** It will never be asked for again: the sender has forgotten it. Resolves after `taken`. */
+  readonly settled: Promise<void>;
+}
+
 export interface RolloutSender extends Closable {
   /**
-   * Resolves when the receiver has acknowledged the rollout. Waits while the receiver grants no credit.
-   * Rejects UNAVAILABLE once nobody has answered for `reconnectSeconds`, REFUSED where the receiver says no.
+   * Copies the rollout before it returns and never throws. Waits while the receiver grants no credit: credits bound
+   * what is not yet taken, not what is not yet settled.
    */
-  send(rollout: Rollout): Promise<void>;
-  /** Closes at once: every rollout not yet acknowledged rejects UNAVAILABLE. */
+  send(rollout: Rollout): Sending;
+  /** The receiver is at `address` from now on: everything unsettled is delivered there, oldest first. */
+  moveTo(address: string): void;
+  /** Waits up to `deadlineSeconds` until all is taken, then rejects what is not settled with UNAVAILABLE. */
+  close(): Promise<void>;
+  /** Closes at once: everything unsettled rejects UNAVAILABLE. */
   abandon(): void;
 }
 
+/** Each of the three may be called more than once; only the first taking and the first settling count. */
 export interface RolloutDelivery {
   readonly rollout: Rollout;
   /** Encoded size. */
   readonly bytes: number;
-  /** Frees the sender's credit; call exactly one of the two. */
+  /** There is room for another: frees the sender's credit. */
+  take(): void;
+  /** Settles, and takes: the sender may forget it. Until then it is delivered again after any break. */
   ack(): void;
+  /** Settles, and takes: it is refused. */
   reject(reason: string): void;
 }
 
@@ -240,7 +262,7 @@ export interface TransportOptions {
   readonly keepaliveSeconds: number;
   /** Seconds without any answer after which a client gives up. */
   readonly reconnectSeconds: number;
-  /** Rollouts a sender may have unacknowledged. */
+  /** Rollouts that a sender may have written and the receiver not yet taken. */
   readonly credits: number;
   /** Largest chunk on the wire, bytes. */
   readonly chunkBytes: number;

@@ -26,7 +26,7 @@ export function transportOver(kind: WireKind, options: TransportOptions): Transp
       client(new ControlClient(kind.connect(address, COORDINATOR_SERVICE), options)),
     serveRollouts: (onDelivery, address) => serve(learnerService(onDelivery, options), address),
     connectRollouts: (address) =>
-      client(new WireRolloutSender(kind.connect(address, LEARNER_SERVICE), options)),
+      client(new WireRolloutSender((to) => kind.connect(to, LEARNER_SERVICE), address, options)),
     close: async () => {
       await Promise.all(clients.splice(0).map((made) => made.close()));
       await Promise.all(servers.splice(0).map((made) => made.close()));

@@ -10,7 +10,7 @@ import type { ActorMetrics } from "../../core/telemetry/metrics.js";
 import type { Session } from "../../core/transport/session.js";
 import type { Control } from "../../core/transport/transport.js";
 import type { Rollout, RolloutRequest, WeightsSnapshot } from "../../core/types.js";
-import { stepCount } from "../../core/types.js";
+import { rolloutIdOf, stepCount } from "../../core/types.js";
 import { settledWithin, unlessAborted } from "../../core/waiting.js";
 import type { LearnerLine } from "./learner-line.js";
 import type { Fragment, Seat } from "./seat.js";
@@ -36,8 +36,6 @@ export interface ActorOptions {
 }
 
 export class Actor {
-  private watch = new AbortController();
-
   constructor(private readonly options: ActorOptions) {}
 
   /** Works until the run is finished or `stop` aborts; rejects where a seat fails. */
@@ -46,7 +44,6 @@ export class Actor {
     const over = new AbortController();
     const idle = AbortSignal.any([stop, over.signal]);
     void session.finished.then(() => over.abort());
-    session.onRenewed = () => this.startOver();
     session.onLearnerAddress = (address) => this.options.learner.moveTo(address);
     const following = this.follow(over.signal);
     const work = Promise.all(seats.map((seat) => this.serve(seat, idle)));
@@ -57,37 +54,24 @@ export class Actor {
     }
   }
 
-  /**
-   * A lease that had to be renewed may mean a learner that went back to a checkpoint: its versions begin again below
-   * the ones held here, and a watch never goes back.
-   */
-  private startOver(): Promise<void> {
-    this.options.weights.clear();
-    this.watch.abort();
-    return Promise.resolve();
-  }
-
   /** Hands every newer version to the seats. */
   private async follow(signal: AbortSignal): Promise<void> {
     const { control, weights, seats, metrics, log, deterministic } = this.options;
-    while (!signal.aborted) {
-      this.watch = new AbortController();
-      for await (const snapshot of control.watchWeights(-1, AbortSignal.any([signal, this.watch.signal]))) {
-        weights.put(snapshot);
-        metrics.policyVersion.set(snapshot.version);
-        log.debug({ version: snapshot.version }, "weights received");
-        if (!deterministic) for (const seat of seats) seat.give(snapshot);
-      }
+    for await (const snapshot of control.watchWeights(-1, signal)) {
+      weights.put(snapshot);
+      metrics.policyVersion.set(snapshot.version);
+      log.debug({ version: snapshot.version }, "weights received");
+      if (!deterministic) for (const seat of seats) seat.give(snapshot);
     }
   }
 
   private async serve(seat: Seat, signal: AbortSignal): Promise<void> {
     const { control, session, learner, log } = this.options;
-    let completedRequestId = 0;
-    let sending: Promise<number> = Promise.resolve(0);
+    let lastRequestId = 0;
+    let sending: Promise<void> = Promise.resolve();
     while (!signal.aborted) {
       const { leaseId } = session;
-      const asked = control.acquire({ leaseId, seat: seat.seat, completedRequestId });
+      const asked = control.acquire({ leaseId, seat: seat.seat, capacity: 1, lastRequestId, failed: [] });
       const reply = await unlessAborted(asked, signal);
       if (reply === null) break;
       if (!reply.known) {
@@ -95,16 +79,16 @@ export class Actor {
         await session.renew(leaseId);
         continue;
       }
-      completedRequestId = 0;
       if (reply.phase === "finished") break;
-      if (reply.request === null) continue;
-      const { request } = reply;
+      const [request] = reply.requests;
+      if (request === undefined) continue;
+      lastRequestId = request.requestId;
       learner.moveTo(reply.learnerAddress);
       const held = await unlessAborted(this.weightsFor(request), signal);
       if (held === null) break;
       const fragment = await seat.collect(request, request.exact ? held : null);
-      completedRequestId = (await unlessAborted(sending, signal)) ?? 0;
-      sending = Promise.all([sending, this.deliver(fragment)]).then(([, id]) => id);
+      await unlessAborted(sending, signal);
+      sending = Promise.all([sending, this.deliver(fragment)]).then(() => undefined);
       sending.catch(() => undefined);
     }
     // A finished run needs no more rollouts; an actor asked to leave gives the learner a while to take its last.
@@ -118,14 +102,13 @@ export class Actor {
     return weights.get(policyVersion) ?? (await control.fetchWeights(policyVersion));
   }
 
-  /** The request's id once the learner has the fragment; 0 where it never will. */
-  private async deliver(fragment: Fragment): Promise<number> {
+  private async deliver(fragment: Fragment): Promise<void> {
     const { metrics, now, learner, log } = this.options;
     const rollout = this.rolloutOf(fragment);
     const from = now();
     if (!(await learner.send(rollout))) {
       log.warn({ rollout: rollout.rolloutId }, "given up: the learner has moved");
-      return 0;
+      return;
     }
     log.debug({ rollout: rollout.rolloutId, seconds: now() - from }, "delivered");
     metrics.sendWaitSeconds.observe(now() - from);
@@ -137,17 +120,14 @@ export class Actor {
     metrics.inferenceSeconds.observe(fragment.times.inferenceSeconds);
     metrics.environmentSeconds.observe(fragment.times.environmentSeconds);
     metrics.weightSwaps.inc(fragment.times.swaps);
-    return fragment.request.requestId;
   }
 
   private rolloutOf({ request, columns, times }: Fragment): Rollout {
     const { runId, actorId } = this.options;
+    const { requestId, task, group, member, attempt, seat } = request;
     return {
-      runId,
-      rolloutId: `${runId}/${request.seat}/${request.sequence}`,
-      actorId,
-      seat: request.seat,
-      sequence: request.sequence,
+      ...{ runId, rolloutId: rolloutIdOf(runId, request), requestId, task, group, member, attempt },
+      ...{ actorId, seat },
       collectSeconds: times.inferenceSeconds + times.environmentSeconds,
       columns,
     };

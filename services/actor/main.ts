@@ -21,7 +21,8 @@ export async function runActor(
     const transport = keep(createTransport(config.transport));
     const control = keep(transport.connectControl(coordinator));
     const weights = new WeightsStore(config.staleness.maxPolicyLag + 3);
-    const session = keep(await joinRun(control, identity, () => weights.version));
+    const beat = () => ({ appliedVersion: weights.version, appliedHash: "", running: [] });
+    const session = keep(await joinRun(control, identity, beat));
     const seats = keep(await startSeats(config, session.index));
     const metrics = createActorMetrics();
     const { engine, engineDetail } = seats.all[0]!;

@@ -39,7 +39,6 @@ class RolloutThread {
     this.seeds = new Uint32Array(environment.count);
   }
 
-  /** Loads them whatever their version: a learner that went back to a checkpoint gives versions out anew. */
   swap(weights: WeightsSnapshot): void {
     this.engine.load(weights);
     this.version = weights.version;
@@ -80,14 +79,11 @@ class RolloutThread {
    * Seeds and trajectory numbers depend on the first fragment asked for, so a replaced actor repeats neither its
    * predecessor's episodes nor their numbers. A fragment begins at most one trajectory a step, the first one more.
    */
-  private async begin(request: RolloutRequest): Promise<void> {
-    const { config, seat } = this.start;
-    const { environments, fragmentSteps } = config.actors;
-    this.book = new EpisodeBook(environments, (request.sequence - 1) * environments * (fragmentSteps + 1));
-    for (let i = 0; i < this.seeds.length; i++) {
-      this.seeds[i] = deriveSeed(config.run.seed, "environment", seat, i, request.sequence);
-    }
-    this.random = new Random(deriveSeed(config.run.seed, "policy", seat, request.sequence));
+  private async begin({ group, seed }: RolloutRequest): Promise<void> {
+    const { environments, fragmentSteps } = this.start.config.actors;
+    this.book = new EpisodeBook(environments, (group - 1) * environments * (fragmentSteps + 1));
+    for (let i = 0; i < this.seeds.length; i++) this.seeds[i] = deriveSeed(seed, "environment", i);
+    this.random = new Random(deriveSeed(seed, "policy"));
     await this.environment.reset(this.seeds);
     this.started = true;
   }

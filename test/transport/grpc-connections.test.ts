@@ -44,7 +44,10 @@ describe("connections", () => {
     const proxy = open(await Proxy.to(address));
     const sender = transport.connectRollouts(proxy.address);
     for (let round = 0; round < 5; round++) {
-      const sent = Array.from({ length: 20 }, (_, i) => sender.send(sampleRollout(20 * round + i + 1, 2000)));
+      const sent = Array.from(
+        { length: 20 },
+        (_, i) => sender.send(sampleRollout(20 * round + i + 1, 2000)).settled,
+      );
       await sent[2];
       proxy.cut();
       await Promise.all(sent);
@@ -94,7 +97,7 @@ describe("connections", () => {
     const client = quick.connectControl(calls.address);
     const watch = client.watchWeights(-1, new AbortController().signal)[Symbol.asyncIterator]();
     const next = watch.next();
-    const sent = quick.connectRollouts(rollouts.address).send(sampleRollout(1));
+    const sent = quick.connectRollouts(rollouts.address).send(sampleRollout(1)).settled;
     await eventually("the delivery", () => learner.held.length === 1);
     await eventually("the watch", () => control.watchedFrom.length === 1);
     rollouts.freeze();
@@ -131,7 +134,7 @@ describe("connections", () => {
     const watch = client.watchWeights(-1, new AbortController().signal)[Symbol.asyncIterator]();
     await watch.next();
     const sender = busy.connectRollouts((await busy.serveRollouts(learner.onDelivery, ANY)).address);
-    const sent = sender.send(sampleRollout(1));
+    const sent = sender.send(sampleRollout(1)).settled;
     await learner.ackNext();
     await sent;
     await busy.close();

@@ -87,7 +87,7 @@ describe("protocol versions", () => {
     const watch = newer.watchWeights(-1, new AbortController().signal)[Symbol.asyncIterator]();
     expect(await failureOf(watch.next())).toMatchObject({ code: "PROTOCOL_MISMATCH", message });
     const learner = await transport.serveRollouts(() => undefined, ANY);
-    const sent = make({}, 2).connectRollouts(learner.address).send(sampleRollout(1));
+    const sent = make({}, 2).connectRollouts(learner.address).send(sampleRollout(1)).settled;
     expect(await failureOf(sent)).toMatchObject({ code: "PROTOCOL_MISMATCH", message });
   });
 
@@ -219,7 +219,7 @@ describe("broken frames", () => {
     expect(error.metadata.get("skein-error-code")).toEqual([code]);
     expect(error.details).toMatch(says);
     expect(learner.received).toHaveLength(0);
-    const sent = transport.connectRollouts(address).send(sampleRollout(2));
+    const sent = transport.connectRollouts(address).send(sampleRollout(2)).settled;
     await learner.ackNext();
     await sent;
   });
@@ -232,10 +232,10 @@ describe("broken frames", () => {
     for (const frame of encodeFrames(2, encodeRollout(sampleRollout(2)), 1000)) call.write(frame);
     await learner.ackNext();
     await eventually("both acknowledgements", () => acks.length === 3);
-    expect(acks.map((ack) => [ack.messageId, ack.accepted])).toEqual([
-      [0, true],
-      [1, false],
-      [2, true],
+    expect(acks.map((ack) => [ack.messageId, ack.kind])).toEqual([
+      [0, "greeting"],
+      [1, "refused"],
+      [2, "settled"],
     ]);
     expect(acks[1]?.code).toBe("MESSAGE_CORRUPT");
     call.end();
@@ -256,7 +256,7 @@ describe("broken frames", () => {
 describe("limits of the receiving side", () => {
   it("hold against a sender that allows itself more", async () => {
     const { address } = await make({ maxMessageBytes: 65_536 }).serveRollouts(() => undefined, ANY);
-    const error = await failureOf(transport.connectRollouts(address).send(sampleRollout(1, 50_000)));
+    const error = await failureOf(transport.connectRollouts(address).send(sampleRollout(1, 50_000)).settled);
     expect(error.code).toBe("REFUSED");
     expect(error.message).toContain("over the limit of 65536");
   });

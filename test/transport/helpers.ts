@@ -214,7 +214,7 @@ export class SmallCoordinator implements Control {
   }
 }
 
-/** A learner that keeps deliveries unanswered until told, and remembers how many it held at most. */
+/** A learner that keeps deliveries untaken until told, and remembers how many it held at most. */
 export class SmallLearner {
   readonly received: RolloutDelivery[] = [];
   readonly held: RolloutDelivery[] = [];
@@ -226,10 +226,22 @@ export class SmallLearner {
     this.mostHeld = Math.max(this.mostHeld, this.held.length);
   };
 
-  /** Acknowledges the oldest unanswered delivery, waiting for it if there is none. */
+  /** Takes each delivery at once and settles none. */
+  readonly taking = (delivery: RolloutDelivery): void => {
+    this.received.push(delivery);
+    delivery.take();
+  };
+
+  /** Settles the oldest delivery held, waiting for it if there is none. */
   async ackNext(): Promise<void> {
     await eventually("a delivery to acknowledge", () => this.held.length > 0);
     this.held.shift()?.ack();
+  }
+
+  /** Takes the oldest delivery held and leaves it unsettled, waiting for it if there is none. */
+  async takeNext(): Promise<void> {
+    await eventually("a delivery to take", () => this.held.length > 0);
+    this.held.shift()?.take();
   }
 
   get groups(): number[] {
