@@ -33,6 +33,8 @@ export type ErrorCode =
   | "RUN_FOLDER"
   /** Nothing went on for `watchdog.seconds`; the message says what waits on what. */
   | "STALLED"
+  /** Weights became NaN or infinite. */
+  | "DIVERGED"
   /** A supervised process died. */
   | "PROCESS_DIED"
   | "INTERNAL";

@@ -21,6 +21,7 @@ const known: Readonly<Record<ErrorCode, true>> = {
   CHECKPOINT_UNWRITABLE: true,
   RUN_FOLDER: true,
   STALLED: true,
+  DIVERGED: true,
   PROCESS_DIED: true,
   INTERNAL: true,
 };

@@ -13,12 +13,14 @@
  */
 import type { RunConfig } from "../../core/config/schema.js";
 import type { LearnerMetrics } from "../../core/telemetry/metrics.js";
-import type { Count, Outcome, RolloutDelivery, Verdict } from "../../core/transport/transport.js";
-import { rowCount, stepCount, type Rollout, type RolloutColumns } from "../../core/types.js";
-import { placeOf, type Ledger, type Place } from "./ledger.js";
+import type { Count, RolloutDelivery } from "../../core/transport/transport.js";
+import { stepCount, type Rollout } from "../../core/types.js";
+import { batchfulOf, type Batchful } from "./batchful.js";
+import { DUPLICATE, REFUSED, STALE, summaryOf, VOIDED, type Books, type Said } from "./books.js";
+import { placeOf, plus, type Ledger, type Place } from "./ledger.js";
 import { ReadyQueue, type Held } from "./ready-queue.js";
-import { oldestVersion, type Complaint, type RolloutCheck } from "./rollout-check.js";
-import { ANY_VERSION, type Settlements } from "./settlements.js";
+import { oldestVersion, type RolloutCheck } from "./rollout-check.js";
+import { ANY_VERSION } from "./settlements.js";
 
 export interface IntakeOptions {
   readonly batchSteps: number;
@@ -30,64 +32,21 @@ export interface IntakeOptions {
   readonly ack: RunConfig["learner"]["ack"];
   readonly check: RolloutCheck;
   readonly ledger: Ledger;
-  readonly settlements: Settlements;
+  readonly books: Books;
   readonly metrics: LearnerMetrics;
+  /** Called for every rollout that is held. */
+  readonly progress: () => void;
 }
-
-/** Over the rollouts of a batch, versions. */
-export interface Lag {
-  readonly mean: number;
-  readonly max: number;
-}
-
-export interface Batchful {
-  readonly rollouts: readonly Rollout[];
-  readonly steps: number;
-  /** Version at training − oldest version in the rollout: the sum of the two below, rollout by rollout. */
-  readonly policyLag: Lag;
-  /** Version at arrival − oldest version. */
-  readonly inFlightLag: Lag;
-  /** Version at training − version at arrival. */
-  readonly inQueueLag: Lag;
-}
-
-function lagOf(lags: readonly number[]): Lag {
-  return { mean: lags.reduce((a, b) => a + b, 0) / lags.length, max: lags.reduce((a, b) => Math.max(a, b)) };
-}
-
-/** Mean of what is not NaN; NaN where all is. */
-function meanOf(values: Float32Array | undefined): number {
-  let sum = 0;
-  let count = 0;
-  for (const value of values ?? []) {
-    if (Number.isNaN(value)) continue;
-    sum += value;
-    count++;
-  }
-  return count === 0 ? Number.NaN : sum / count;
-}
-
-function episodesOf({ rowCounters }: RolloutColumns): Pick<Outcome, "episodeReturn" | "episodeLength"> {
-  return {
-    episodeReturn: meanOf(rowCounters["episodeReturn"]),
-    episodeLength: meanOf(rowCounters["episodeLength"]),
-  };
-}
-
-const NO_EPISODES = { episodeReturn: Number.NaN, episodeLength: Number.NaN };
-
-/** A rollout, as far as it concerns the books. */
-type Told = Pick<Outcome, "steps" | "episodeReturn" | "episodeLength">;
 
 const keyOf = ({ stream, number }: Place): string => `${stream}:${number}`;
 
 export class Intake {
-  /** Steps that are taken at most, rollouts whole, while a batch is there to be trained on. */
+  /** Steps that are taken at most, the last rollout whole, while there is a batch to train on. */
   readonly capacitySteps: number;
   private readonly ready: ReadyQueue;
   /** Arrived before `begin`. */
   private early: RolloutDelivery[] = [];
-  private readonly held = new Map<string, Held>();
+  private readonly all = new Map<string, Held>();
   private inTraining: Held[] = [];
   /** Held, and their senders have no room yet; in the order of arrival. */
   private untaken: Held[] = [];
@@ -101,14 +60,20 @@ export class Intake {
     this.ready = new ReadyQueue(options);
     this.receivedCount = options.ledger.total;
     this.capacitySteps = (options.maxPolicyLag + 2) * options.batchSteps;
+    options.metrics.heldStepsCapacity.set(this.capacitySteps);
   }
 
-  get receivedSoFar(): Count {
+  /** Since the run began, as far as the ledger knows. */
+  get received(): Count {
     return this.receivedCount;
   }
 
-  get heldNow(): Count {
+  get held(): Count {
     return this.heldCount;
+  }
+
+  private get oldestWanted(): number {
+    return this.version! - this.options.maxPolicyLag;
   }
 
   /** The learner goes on as `version`. */
@@ -118,48 +83,41 @@ export class Intake {
   }
 
   deliver(delivery: RolloutDelivery): void {
-    const { version } = this;
-    if (version === null) {
+    if (this.version === null) {
       this.early.push(delivery);
       return;
     }
-    const { check, settlements, ledger, metrics, groupSize } = this.options;
+    const { check, books, metrics } = this.options;
     const { rollout } = delivery;
     metrics.rolloutBytes.inc(delivery.bytes);
     const mistaken = check.identity(rollout);
     if (mistaken?.reason === "run") {
       // Its request is not one of this run's: there is nothing to tell the coordinator.
-      metrics.refusedRollouts.inc();
+      metrics.refusedRollouts.inc(mistaken.reason);
       delivery.reject(mistaken.text);
       return;
     }
-    if (settlements.repeats(delivery)) return metrics.repeatedRollouts.inc();
-    if (mistaken !== null) return this.refuse(delivery, mistaken);
-    const place = placeOf(rollout, groupSize);
-    const held = this.held.get(keyOf(place));
-    const settledBy = ledger.settledBy(place);
-    if (held?.rollout.attempt === rollout.attempt) {
-      held.delivery = delivery;
-      if (held.taken) delivery.take();
-      return metrics.repeatedRollouts.inc();
-    }
-    if (settledBy === rollout.attempt) {
-      delivery.ack();
-      return metrics.repeatedRollouts.inc();
-    }
-    if (groupSize !== null && ledger.isVoid(rollout.group))
-      return this.turnAway(delivery, "filtered", "voidedGroup");
-    if (held !== undefined || settledBy !== null) return this.turnAway(delivery, "failed", "duplicate");
-    const complaint = check.content(rollout, version);
-    if (complaint !== null) return this.refuse(delivery, complaint);
-    this.hold(delivery, place, version);
+    if (books.repeats(delivery)) return metrics.repeatedRollouts.inc();
+    const place = placeOf(rollout, this.options.groupSize);
+    if (mistaken === null && this.repeats(delivery, place)) return metrics.repeatedRollouts.inc();
+    this.receivedCount = plus(this.receivedCount, stepCount(rollout.columns));
+    metrics.receivedRollouts.inc();
+    const unwanted = mistaken === null ? this.unwanted(rollout, place) : null;
+    if (unwanted !== null) return books.settle(delivery, summaryOf(rollout), unwanted);
+    const complaint = mistaken ?? check.content(rollout, this.version);
+    if (complaint === null) return this.hold(delivery, place, this.version);
+    metrics.refusedRollouts.inc(complaint.reason);
+    books.settle(delivery, summaryOf(rollout), REFUSED, { refusal: complaint.text });
   }
 
   /** The next batch for the version at hand, or null when `signal` aborts first. */
   async next(signal: AbortSignal): Promise<Batchful | null> {
     while (!signal.aborted) {
-      const taken = this.ready.takeBatch();
-      if (taken !== null) return this.batchful(taken);
+      const batch = this.ready.takeBatch();
+      if (batch !== null) {
+        this.inTraining.push(...batch);
+        return batchfulOf(batch, this.version!);
+      }
       const changed = this.change(signal);
       this.makeRoom();
       await changed;
@@ -172,13 +130,10 @@ export class Intake {
    * else what is collected with it would look as if it came from the future.
    */
   trained(version: number): void {
-    const { ledger, ack } = this.options;
     this.version = version;
-    const safeFrom = ack === "onCheckpoint" ? version : ANY_VERSION;
+    const safeFrom = this.options.ack === "onCheckpoint" ? version : ANY_VERSION;
     for (const held of this.inTraining.splice(0)) {
-      ledger.settle(held.place, held.rollout.attempt);
-      this.release(held);
-      this.settle(held.delivery, held, { verdict: "trained", reason: "", version }, null, safeFrom);
+      this.finish(held, { verdict: "trained", reason: "", version }, safeFrom);
     }
     this.dropStale();
     this.makeRoom();
@@ -189,35 +144,111 @@ export class Intake {
     const { ledger, groupSize } = this.options;
     if (groupSize === null) return;
     for (const group of groups) {
+      if (ledger.isVoid(group)) continue;
       const members = this.ready.giveUp(group);
-      const wholes = Array.from({ length: groupSize }, (_, member) => group * groupSize + member);
-      const elsewhere = wholes.some(
-        (number) =>
-          ledger.settledBy({ stream: "groups", number }) !== null ||
-          (members.length === 0 && this.held.has(keyOf({ stream: "groups", number }))),
-      );
-      if (elsewhere) continue;
+      const first = placeOf({ task: "", group, member: 0 }, groupSize);
+      const complete =
+        members.length === 0 && (this.all.has(keyOf(first)) || ledger.settledBy(first) !== null);
+      if (complete) continue;
       ledger.voidGroup(group);
-      for (const held of members) this.drop(held, "filtered", "voidedGroup");
+      for (const held of members) this.finish(held, VOIDED, ANY_VERSION);
     }
     this.makeRoom();
   }
 
+  /** true = the same attempt is held or settled already. */
+  private repeats(delivery: RolloutDelivery, place: Place): boolean {
+    const { attempt } = delivery.rollout;
+    const held = this.all.get(keyOf(place));
+    if (held?.rollout.attempt === attempt) {
+      held.delivery = delivery;
+      if (held.taken) delivery.take();
+      return true;
+    }
+    if (this.options.ledger.settledBy(place) !== attempt) return false;
+    delivery.ack();
+    return true;
+  }
+
+  /** What becomes of work that nobody needs any more; null = it is needed. */
+  private unwanted({ group, attempt }: Rollout, place: Place): Said | null {
+    const { ledger, groupSize } = this.options;
+    if (groupSize !== null && ledger.isVoid(group)) {
+      ledger.settle(place, attempt);
+      return VOIDED;
+    }
+    return this.all.has(keyOf(place)) || ledger.settledBy(place) !== null ? DUPLICATE : null;
+  }
+
   private hold(delivery: RolloutDelivery, place: Place, version: number): void {
     const { rollout } = delivery;
-    const { columns } = rollout;
     const held: Held = {
-      ...{ place, rollout, delivery, taken: false, arrivalVersion: version, ...episodesOf(columns) },
-      ...{ steps: stepCount(columns), rows: rowCount(columns), oldestVersion: oldestVersion(rollout) },
+      ...{
+        place,
+        rollout,
+        delivery,
+        taken: false,
+        arrivalVersion: version,
+        oldestVersion: oldestVersion(rollout),
+      },
+      ...summaryOf(rollout),
     };
-    this.count("received", 1, held.steps);
-    this.count("held", 1, held.steps);
-    this.held.set(keyOf(place), held);
+    this.all.set(keyOf(place), held);
     this.untaken.push(held);
-    this.options.settlements.hold(this.outcome(held, held, { verdict: "held", reason: "", version: -1 }));
-    this.ready.add(held);
-    this.dropStale();
+    this.countHeld(1, held.steps);
+    this.options.books.hold(held);
+    this.options.progress();
+    const whole = this.ready.add(held);
+    if (whole !== null && whole.oldestVersion < this.oldestWanted) this.dropStale();
     this.makeRoom();
     this.waiting?.();
+  }
+
+  /** The lag of what is whole only grows: what is above the limit now will never be trained on. */
+  private dropStale(): void {
+    for (const held of this.ready.takeOlderThan(this.oldestWanted)) {
+      this.options.metrics.staleRows.inc(held.rows);
+      this.finish(held, STALE, ANY_VERSION);
+    }
+  }
+
+  /** Nothing more is to be done with it: its work is settled. */
+  private finish(held: Held, said: Said, safeFrom: number): void {
+    const { place, delivery, rollout, steps } = held;
+    this.all.delete(keyOf(place));
+    if (held.taken) this.takenSteps -= steps;
+    else this.untaken = this.untaken.filter((other) => other !== held);
+    this.countHeld(-1, steps);
+    this.options.ledger.settle(place, rollout.attempt);
+    this.options.books.settle(delivery, held, said, { safeFrom });
+  }
+
+  private countHeld(sign: 1 | -1, steps: number): void {
+    this.heldCount = plus(this.heldCount, sign * steps, sign);
+    this.options.metrics.heldRollouts.set(this.heldCount.rollouts);
+    this.options.metrics.heldSteps.set(this.heldCount.steps);
+  }
+
+  /** A learner that waits takes whatever comes: it could be the one thing that is missing. */
+  private makeRoom(): void {
+    while (this.waiting !== null || this.takenSteps < this.capacitySteps) {
+      const next = this.untaken.shift();
+      if (next === undefined) return;
+      next.taken = true;
+      this.takenSteps += next.steps;
+      next.delivery.take();
+    }
+  }
+
+  private change(signal: AbortSignal): Promise<void> {
+    return new Promise((resolve) => {
+      const wake = (): void => {
+        this.waiting = null;
+        signal.removeEventListener("abort", wake);
+        resolve();
+      };
+      this.waiting = wake;
+      signal.addEventListener("abort", wake);
+    });
   }
 }

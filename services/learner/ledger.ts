@@ -32,9 +32,9 @@ export const EMPTY_LEDGER: LedgerState = {
   counts: { trained: NOTHING, stale: NOTHING, filtered: {}, failed: {} },
 };
 
-function plus(count: Count | undefined, steps: number): Count {
-  const { rollouts, steps: before } = count ?? NOTHING;
-  return { rollouts: rollouts + 1, steps: before + steps };
+/** One rollout more (or `rollouts` of them), of `steps` steps. */
+export function plus(count: Count, steps: number, rollouts = 1): Count {
+  return { rollouts: count.rollouts + rollouts, steps: count.steps + steps };
 }
 
 function sorted<T>(record: Iterable<readonly [string, T]>): Record<string, T> {
@@ -110,7 +110,10 @@ export class Ledger {
     this.settledCounts =
       verdict === "trained" || verdict === "stale"
         ? { ...counts, [verdict]: plus(counts[verdict], steps) }
-        : { ...counts, [verdict]: { ...counts[verdict], [reason]: plus(counts[verdict][reason], steps) } };
+        : {
+            ...counts,
+            [verdict]: { ...counts[verdict], [reason]: plus(counts[verdict][reason] ?? NOTHING, steps) },
+          };
   }
 
   /** Everything counted so far. */
@@ -125,7 +128,7 @@ export class Ledger {
 
   private remember(stream: string, number: number, attempt: number): void {
     let attempts = this.laterAttempts.get(stream);
-    if (attempts === undefined) this.laterAttempts.set(stream, (attempts = new Map()));
+    if (attempts === undefined) this.laterAttempts.set(stream, (attempts = new Map<number, number>()));
     attempts.set(number, attempt);
   }
 }

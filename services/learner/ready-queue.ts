@@ -1,21 +1,17 @@
 /** Rollouts that are held until they make a batch: members wait for their group, groups and fragments for the batch. */
 import type { RolloutDelivery } from "../../core/transport/transport.js";
 import type { Rollout } from "../../core/types.js";
+import type { Summary } from "./books.js";
 import type { Place } from "./ledger.js";
 
 /** What is known of a rollout that is held, also once its columns have been moved away. */
-export interface Held {
+export interface Held extends Summary {
   readonly place: Place;
   readonly rollout: Rollout;
-  readonly steps: number;
-  readonly rows: number;
   /** Of its steps' policy versions. */
   readonly oldestVersion: number;
   /** The learner's when it arrived. */
   readonly arrivalVersion: number;
-  /** Means over the episodes that ended in it; NaN where none did. */
-  readonly episodeReturn: number;
-  readonly episodeLength: number;
   /** The newest. */
   delivery: RolloutDelivery;
   taken: boolean;
@@ -53,19 +49,17 @@ export class ReadyQueue {
 
   constructor(private readonly options: ReadyOptions) {}
 
-  add(held: Held): void {
+  /** Returns what became whole with it. */
+  add(held: Held): Unit | null {
     const { groupSize } = this.options;
-    if (groupSize === null) {
-      this.push(unitOf([held]));
-      return;
-    }
+    if (groupSize === null) return this.push(unitOf([held]));
     const { group } = held.rollout;
     const members = this.groups.get(group) ?? [];
     this.groups.set(group, members);
     members.push(held);
-    if (members.length < groupSize) return;
+    if (members.length < groupSize) return null;
     this.groups.delete(group);
-    this.push(unitOf(members.sort((a, b) => a.rollout.member - b.rollout.member)));
+    return this.push(unitOf(members.sort((a, b) => a.rollout.member - b.rollout.member)));
   }
 
   /** Members of a group that is not complete, which are no longer held then. */
@@ -109,9 +103,10 @@ export class ReadyQueue {
     return batch.every((unit) => unit !== undefined) ? batch : null;
   }
 
-  private push(unit: Unit): void {
+  private push(unit: Unit): Unit {
     this.units.push(unit);
     this.steps += unit.steps;
+    return unit;
   }
 
   private remove(units: readonly Unit[]): void {

@@ -137,7 +137,10 @@ export class RolloutCheck {
     if (stepCount(columns) === 0) return complain("at least one step", "none");
     const integers = this.actionSizes.length > 0;
     if (columns.actions instanceof Int32Array !== integers) {
-      return complain(integers ? "whole-number actions" : "float32 actions", columns.actions.constructor.name);
+      return complain(
+        integers ? "whole-number actions" : "float32 actions",
+        columns.actions.constructor.name,
+      );
     }
     for (let row = 0; row < rowCount(columns); row++) {
       if (columns.offsets[row + 1]! <= columns.offsets[row]!) {
@@ -147,7 +150,12 @@ export class RolloutCheck {
     return null;
   }
 
-  private choices({ actions, observations, finalObservations, actionMasks }: RolloutColumns): Complaint | null {
+  private choices({
+    actions,
+    observations,
+    finalObservations,
+    actionMasks,
+  }: RolloutColumns): Complaint | null {
     const { actionSizes, observationSizes, widths } = this;
     const complain = (what: string, got: number): Complaint => ({
       reason: "range",
