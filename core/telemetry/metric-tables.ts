@@ -188,6 +188,13 @@ export const coordinatorMetricTable = {
   },
 } as const satisfies MetricTable;
 
+/** What becomes of a rollout that a learner has received; filtered and failed by their reason. */
+const SETTLED = ["trained", "stale", "voidedGroup", "duplicate", "refused"] as const;
+
+/** What a learner's loop is at, one at a time. */
+export const LEARNER_PARTS = ["waiting", "training", "publishing", "checkpointing"] as const;
+export type LearnerPart = (typeof LEARNER_PARTS)[number];
+
 export const learnerMetricTable = {
   envSteps: {
     name: "skein_learner_env_steps_total",
@@ -217,43 +224,75 @@ export const learnerMetricTable = {
     name: "skein_learner_received_rollouts_total",
     type: "counter",
     unit: "rollouts",
-    help: "Rollouts that arrived, repeats included",
+    help: "Rollouts that arrived, without repeats of the same attempt; = settled + held",
   },
-  trainedRollouts: {
-    name: "skein_learner_trained_rollouts_total",
+  repeatedRollouts: {
+    name: "skein_learner_repeated_rollouts_total",
     type: "counter",
     unit: "rollouts",
-    help: "Rollouts trained on",
+    help: "Deliveries of an attempt that is held or settled already: repeats after a break, which change nothing",
   },
-  duplicateRollouts: {
-    name: "skein_learner_duplicate_rollouts_total",
+  settledRollouts: {
+    name: "skein_learner_settled_rollouts_total",
     type: "counter",
     unit: "rollouts",
-    help: "Rollouts that had arrived before, acknowledged and dropped",
+    label: "outcome",
+    values: SETTLED,
+    help: "Rollouts by what became of them: trained on; stale; filtered (voidedGroup); failed (duplicate, refused)",
   },
-  staleRollouts: {
-    name: "skein_learner_stale_rollouts_total",
+  settledSteps: {
+    name: "skein_learner_settled_steps_total",
     type: "counter",
-    unit: "rollouts",
-    help: "Rollouts dropped because their policyLag exceeds staleness.maxPolicyLag",
+    unit: "environment steps",
+    label: "outcome",
+    values: SETTLED,
+    help: "Steps of those rollouts",
   },
-  orphanedRollouts: {
-    name: "skein_learner_orphaned_rollouts_total",
+  staleRows: {
+    name: "skein_learner_stale_rows_total",
     type: "counter",
-    unit: "rollouts",
-    help: "Rollouts dropped because their version is newer than this learner's: it has gone back to a checkpoint",
+    unit: "rows",
+    help: "Rows of rollouts dropped because their policyLag exceeds staleness.maxPolicyLag",
   },
   refusedRollouts: {
     name: "skein_learner_refused_rollouts_total",
     type: "counter",
     unit: "rollouts",
-    help: "Rollouts sent back: of another run, of the wrong shape, or empty",
+    label: "reason",
+    values: ["run", "key", "shape", "version", "notFinite", "range"],
+    help: "Rollouts refused: of another run, ids or columns that contradict themselves, versions that do not exist, NaN or infinity, choices that do not exist",
+  },
+  heldRollouts: {
+    name: "skein_learner_held_rollouts",
+    type: "gauge",
+    unit: "rollouts",
+    help: "Rollouts that wait for their group or batch, or are being trained on",
+  },
+  heldSteps: {
+    name: "skein_learner_held_steps",
+    type: "gauge",
+    unit: "environment steps",
+    help: "Steps of those rollouts; near the capacity = the learner is the bottleneck",
+  },
+  heldStepsCapacity: {
+    name: "skein_learner_held_steps_capacity",
+    type: "gauge",
+    unit: "environment steps",
+    help: "Steps held at which senders get no room for more while there is a batch to train on",
   },
   rolloutBytes: {
     name: "skein_learner_rollout_bytes_total",
     type: "counter",
     unit: "bytes",
     help: "Encoded size of the rollouts that arrived",
+  },
+  seconds: {
+    name: "skein_learner_seconds_total",
+    type: "counter",
+    unit: "seconds",
+    label: "part",
+    values: LEARNER_PARTS,
+    help: "Wall time of the learner's loop by what it is at, one part at a time: waiting for rollouts, training, publishing, checkpointing",
   },
   batchWaitSeconds: {
     name: "skein_learner_batch_wait_seconds",
@@ -311,6 +350,12 @@ export const learnerMetricTable = {
     buckets: DURATIONS,
     help: "Time to write one checkpoint",
   },
+  failedCheckpoints: {
+    name: "skein_learner_failed_checkpoints_total",
+    type: "counter",
+    unit: "checkpoints",
+    help: "Checkpoints that could not be written: the run goes on, an older one stays the newest",
+  },
   lastCheckpointTimestamp: {
     name: "skein_learner_last_checkpoint_timestamp_seconds",
     type: "gauge",
@@ -327,13 +372,37 @@ export const learnerMetricTable = {
     name: "skein_learner_policy_lag_mean_versions",
     type: "gauge",
     unit: "versions",
-    help: "Mean policyLag of the rows of the last batch",
+    help: "Mean policyLag of the rollouts of the last batch",
   },
   policyLagMax: {
     name: "skein_learner_policy_lag_max_versions",
     type: "gauge",
     unit: "versions",
-    help: "Largest policyLag of the rows of the last batch",
+    help: "Largest policyLag of the rollouts of the last batch",
+  },
+  inFlightLagMean: {
+    name: "skein_learner_in_flight_lag_mean_versions",
+    type: "gauge",
+    unit: "versions",
+    help: "Mean part of it that passed until arrival: version at arrival − oldest version",
+  },
+  inFlightLagMax: {
+    name: "skein_learner_in_flight_lag_max_versions",
+    type: "gauge",
+    unit: "versions",
+    help: "Largest part of it that passed until arrival: version at arrival − oldest version",
+  },
+  inQueueLagMean: {
+    name: "skein_learner_in_queue_lag_mean_versions",
+    type: "gauge",
+    unit: "versions",
+    help: "Mean part of it that passed at the learner: version at training − version at arrival",
+  },
+  inQueueLagMax: {
+    name: "skein_learner_in_queue_lag_max_versions",
+    type: "gauge",
+    unit: "versions",
+    help: "Largest part of it that passed at the learner: version at training − version at arrival",
   },
   lossStats: {
     name: "skein_learner_loss_stats",
