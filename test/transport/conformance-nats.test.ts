@@ -8,6 +8,7 @@ import { natsMissing, NatsServer } from "../nats-server.js";
 import { controlConformance } from "./conformance/control.js";
 import type { Kind } from "./conformance/harness.js";
 import { rolloutConformance } from "./conformance/rollouts.js";
+import { weightsConformance } from "./conformance/weights.js";
 
 let server: NatsServer | null = null;
 
@@ -31,5 +32,6 @@ describe.skipIf(natsMissing !== null)("the NATS transport", () => {
     await server?.stop();
   });
   controlConformance(kind);
+  weightsConformance(kind);
   rolloutConformance(kind);
 });

@@ -2,12 +2,12 @@
  * The NATS transport: a broker between the services. Control is request and reply; rollouts lie in a durable work
  * queue of JetStream until the learner has settled them. Addresses are `nats://host:port/<run>` or `tls://…`.
  */
-import { COORDINATOR_SERVICE, PROTOCOL_VERSION } from "../schema.js";
-import { ControlClient } from "../control-client.js";
-import { coordinatorService } from "../control-service.js";
-import type { Closable, Transport, TransportOptions } from "../transport.js";
+import { PROTOCOL_VERSION } from "../schema.js";
+import type { Transport, TransportOptions } from "../transport.js";
+import { transportOver } from "../wire-transport.js";
+import type { WireKind } from "../wire.js";
 import { parsePlace } from "./address.js";
-import { NatsRolloutReceiver } from "./rollout-receiver.js";
+import { receiveRollouts } from "./rollout-receiver.js";
 import { NatsRolloutSender } from "./rollout-sender.js";
 import { serveNats } from "./server.js";
 import { NatsWire } from "./wire.js";
@@ -28,33 +28,12 @@ export function createNatsTransport(
   options: NatsOptions,
   protocolVersion: number = PROTOCOL_VERSION,
 ): Transport {
-  const clients: Closable[] = [];
-  const servers: Closable[] = [];
-  const keep = <T extends Closable>(list: Closable[], made: T): T => {
-    list.push(made);
-    return made;
+  const kind: WireKind = {
+    serve: (service, address) => serveNats(service, address, options, protocolVersion),
+    connect: (address, serviceName) => new NatsWire(address, serviceName, options, protocolVersion),
   };
-  return {
-    serveControl: async (control, address) =>
-      keep(servers, await serveNats(coordinatorService(control, options), address, options, protocolVersion)),
-    connectControl: (address) =>
-      keep(
-        clients,
-        new ControlClient(new NatsWire(address, COORDINATOR_SERVICE, options, protocolVersion), options),
-      ),
-    serveRollouts: async (onDelivery, address) => {
-      const receiver = keep(servers, new NatsRolloutReceiver(parsePlace(address), onDelivery, options));
-      await receiver.start();
-      return receiver;
-    },
-    connectRollouts: (address) => keep(clients, new NatsRolloutSender(parsePlace(address), options)),
-    serveWeights: () => Promise.reject(new Error("not yet")),
-    connectWeights: () => {
-      throw new Error("not yet");
-    },
-    close: async () => {
-      await Promise.all(clients.splice(0).map((made) => made.close()));
-      await Promise.all(servers.splice(0).map((made) => made.close()));
-    },
-  };
+  return transportOver(kind, options, {
+    serve: (onDelivery, address) => receiveRollouts(onDelivery, address, options),
+    connect: (address) => new NatsRolloutSender(parsePlace(address), options),
+  });
 }

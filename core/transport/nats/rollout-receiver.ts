@@ -16,7 +16,7 @@ import { frameCodec } from "../frames.js";
 import { unavailable } from "../retry.js";
 import type { DeliveryHandler, Listening } from "../transport.js";
 import { LinkBroken } from "../wire.js";
-import type { RunPlace } from "./address.js";
+import { parsePlace, type RunPlace } from "./address.js";
 import type { NatsOptions } from "./index.js";
 import { NatsLink } from "./link.js";
 import { Parcel, type Verdict } from "./parcel.js";
@@ -37,7 +37,26 @@ const WORDS: Readonly<Record<Verdict, Uint8Array>> = {
   "+TERM": text.encode("+TERM"),
 };
 
-export class NatsRolloutReceiver implements Listening {
+/**
+ * Hands over what is in the run's queue at `address` and what comes. Throws UNAVAILABLE where the server was out of
+ * reach for `reconnectSeconds`, CONFIG_INVALID on an address of another form.
+ */
+export async function receiveRollouts(
+  onDelivery: DeliveryHandler,
+  address: string,
+  options: NatsOptions,
+): Promise<Listening> {
+  const receiver = new NatsRolloutReceiver(parsePlace(address), onDelivery, options);
+  try {
+    await receiver.start();
+    return receiver;
+  } catch (error) {
+    await receiver.close();
+    throw error;
+  }
+}
+
+class NatsRolloutReceiver implements Listening {
   private readonly link: NatsLink;
   private readonly parcels = new Map<string, Parcel>();
   private place: QueuePlace | null = null;
@@ -65,7 +84,6 @@ export class NatsRolloutReceiver implements Listening {
     return this.run.address;
   }
 
-  /** Throws UNAVAILABLE where the server was out of reach for `reconnectSeconds`. */
   async start(): Promise<void> {
     const began = performance.now();
     try {
