@@ -19,6 +19,8 @@ export type ErrorCode =
   | "PORT_IN_USE"
   /** Nobody answered before the deadline. */
   | "UNAVAILABLE"
+  /** A certificate or a token is missing or is not accepted, or one side encrypts and the other does not. */
+  | "UNAUTHORIZED"
   /** The other side speaks another version of the protocol. */
   | "PROTOCOL_MISMATCH"
   /** A message or a chunk of one did not survive the way: wrong length, checksum or order. */

@@ -13,6 +13,7 @@ const known: Readonly<Record<ErrorCode, true>> = {
   SHAPE: true,
   PORT_IN_USE: true,
   UNAVAILABLE: true,
+  UNAUTHORIZED: true,
   PROTOCOL_MISMATCH: true,
   MESSAGE_CORRUPT: true,
   REFUSED: true,

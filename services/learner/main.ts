@@ -1,5 +1,6 @@
 /** A learner process: joins the run, trains to its end or until it is asked to stop, leaves a checkpoint. */
 import type { FinishedEvent } from "../../core/progress.js";
+import { securityOf } from "../../core/security/credentials.js";
 import { listening, withTeardown, type ServiceHost } from "../../core/services.js";
 import { openSideDoor } from "../../core/telemetry/side-door.js";
 import { createTransport, describeRun } from "../../core/transport/create.js";
@@ -12,16 +13,17 @@ export async function runLearner(
   place: LearnerPlace,
   host: ServiceHost,
 ): Promise<FinishedEvent> {
-  const run = await describeRun(coordinator, host.signal);
+  const run = await describeRun(coordinator, host.credentials, host.signal);
   host.log.level = run.config.logLevel;
   const { transport: wires, learner: settings } = run.config;
+  const security = securityOf(run.config.security, host.credentials);
   return withTeardown(async (keep) => {
     const built = await buildLearner(run, place, host, keep);
     const { learner, training, intake } = built;
-    const transport = keep(createTransport(wires));
+    const transport = keep(createTransport(wires, security));
     const data = keep(await transport.serveRollouts(built.onDelivery, settings.address));
     const control = keep(transport.connectControl(coordinator));
-    const door = keep(await openSideDoor(settings.http, built.registry, built.health));
+    const door = keep(await openSideDoor(settings.http, built.registry, built.health, security));
     host.emit(listening("learner", data.address, door.url));
     const dataAddress = settings.advertise ?? data.address;
     const membership = keep(await Membership.open({ control, dataAddress, learner, intake }));

@@ -3,6 +3,7 @@
  * stored them, so what a sender hears of the learner is no part of it; nats-rollouts.test.ts has what is instead.
  */
 import { afterAll, beforeAll, describe } from "vitest";
+import { OPEN } from "../../core/security/credentials.js";
 import { createNatsTransport } from "../../core/transport/nats/index.js";
 import { natsMissing, NatsServer } from "../nats-server.js";
 import { controlConformance } from "./conformance/control.js";
@@ -15,7 +16,7 @@ let server: NatsServer | null = null;
 const kind: Kind = {
   kind: "NATS",
   create: (options) =>
-    createNatsTransport({ ...options, nats: { maxBytes: 2 ** 30, replicas: 1 }, notice: () => undefined }),
+    createNatsTransport({ ...options, nats: { maxBytes: 2 ** 30, replicas: 1 }, notice: () => undefined }, OPEN),
   get any() {
     return server?.url ?? "";
   },

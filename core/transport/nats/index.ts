@@ -1,7 +1,9 @@
 /**
- * The NATS transport: a broker between the services. Control is request and reply; rollouts lie in a durable work
- * queue of JetStream until the learner has settled them. Addresses are `nats://host:port/<run>` or `tls://…`.
+ * The NATS transport: a broker between the services. Control, weights and relays are request and reply and streams
+ * over its subjects; rollouts lie in a durable work queue of JetStream until the learner has settled them. Addresses
+ * are `nats://host:port/<run>`, or `tls://…` where nothing but an encrypted connection will do.
  */
+import type { Credentials, Security } from "../../security/credentials.js";
 import { PROTOCOL_VERSION } from "../schema.js";
 import type { Transport, TransportOptions } from "../transport.js";
 import { transportOver } from "../wire-transport.js";
@@ -23,17 +25,27 @@ export interface NatsOptions extends TransportOptions {
   readonly notice: (message: string) => void;
 }
 
-/** Its calls throw CONFIG_INVALID on addresses of another form. `protocolVersion` is what this side says it speaks. */
+/** What everything over NATS is made with. */
+export interface NatsSettings extends NatsOptions {
+  readonly credentials: Credentials;
+}
+
+/**
+ * Its calls throw CONFIG_INVALID on addresses of another form. The server checks token and certificates; it is the
+ * server's own settings that demand them. `protocolVersion` is what this side says it speaks.
+ */
 export function createNatsTransport(
   options: NatsOptions,
+  { credentials, maxCallsPerSecond }: Security,
   protocolVersion: number = PROTOCOL_VERSION,
 ): Transport {
+  const settings: NatsSettings = { ...options, credentials };
   const kind: WireKind = {
-    serve: (service, address) => serveNats(service, address, options, protocolVersion),
-    connect: (address, serviceName) => new NatsWire(address, serviceName, options, protocolVersion),
+    serve: (service, address) => serveNats(service, address, settings, maxCallsPerSecond, protocolVersion),
+    connect: (address, serviceName) => new NatsWire(address, serviceName, settings, protocolVersion),
   };
   return transportOver(kind, options, {
-    serve: (onDelivery, address) => receiveRollouts(onDelivery, address, options),
-    connect: (address) => new NatsRolloutSender(parsePlace(address), options),
+    serve: (onDelivery, address) => receiveRollouts(onDelivery, address, settings),
+    connect: (address) => new NatsRolloutSender(parsePlace(address), settings),
   });
 }

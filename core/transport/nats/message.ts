@@ -7,9 +7,12 @@ import { SkeinError } from "../../errors.js";
 import { codeOr } from "../error-codes.js";
 import { encodeFrames, FrameAssembler, protocolMismatch } from "../frames.js";
 import { PROTOCOL_VERSION } from "../schema.js";
+import { LinkBroken } from "../wire.js";
 
 const PROTOCOL_HEADER = "Skein-Protocol";
 const ERROR_HEADER = "Skein-Error";
+/** Present where the body says why the call should be made again a little later. */
+const LATER_HEADER = "Skein-Later";
 /** Present where the body is one frame of several. */
 const FRAME_HEADER = "Skein-Frame";
 
@@ -35,6 +38,18 @@ export function headersOf(protocolVersion: number, error?: SkeinError): MsgHdrs 
   made.set(PROTOCOL_HEADER, String(protocolVersion));
   if (error !== undefined) made.set(ERROR_HEADER, error.code);
   return made;
+}
+
+/** Answers that the call should be made again a little later. */
+export function publishLater(
+  connection: NatsConnection,
+  subject: string,
+  why: string,
+  protocol: number,
+): void {
+  const head = headersOf(protocol);
+  head.set(LATER_HEADER, "1");
+  connection.publish(subject, why, { headers: head });
 }
 
 /** Throws PROTOCOL_MISMATCH unless `message` is of this version. */
@@ -92,11 +107,12 @@ export class Incoming {
   }
 
   /**
-   * The body, where it is whole, else null. Throws what the other side answered with, PROTOCOL_MISMATCH where it
-   * speaks another version, and whatever FrameAssembler throws.
+   * The body, where it is whole, else null. Throws what the other side answered with, LinkBroken where it asks to try
+   * later, PROTOCOL_MISMATCH where it speaks another version, and whatever FrameAssembler throws.
    */
   push(message: Msg, protocolVersion: number = PROTOCOL_VERSION): Uint8Array | null {
     expectProtocol(message, protocolVersion);
+    if (message.headers?.has(LATER_HEADER) === true) throw new LinkBroken(message.string());
     const framed = message.headers?.has(FRAME_HEADER) ?? false;
     const body = framed ? (this.assembler.push(message.data)?.bytes ?? null) : message.data;
     const error = body === null ? null : errorIn(message, body);

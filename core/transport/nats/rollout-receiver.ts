@@ -17,7 +17,7 @@ import { unavailable } from "../retry.js";
 import type { DeliveryHandler, Listening } from "../transport.js";
 import { LinkBroken } from "../wire.js";
 import { parsePlace, type RunPlace } from "./address.js";
-import type { NatsOptions } from "./index.js";
+import type { NatsSettings } from "./index.js";
 import { NatsLink } from "./link.js";
 import { Parcel, type Verdict } from "./parcel.js";
 import { QueuePlace, type Delivery } from "./queue-place.js";
@@ -44,7 +44,7 @@ const WORDS: Readonly<Record<Verdict, Uint8Array>> = {
 export async function receiveRollouts(
   onDelivery: DeliveryHandler,
   address: string,
-  options: NatsOptions,
+  options: NatsSettings,
 ): Promise<Listening> {
   const receiver = new NatsRolloutReceiver(parsePlace(address), onDelivery, options);
   try {
@@ -68,7 +68,7 @@ class NatsRolloutReceiver implements Listening {
   constructor(
     private readonly run: RunPlace,
     private readonly onDelivery: DeliveryHandler,
-    private readonly options: NatsOptions,
+    private readonly options: NatsSettings,
   ) {
     this.link = new NatsLink(run, options, {
       onUp: (connection) => this.begin(connection),

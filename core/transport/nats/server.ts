@@ -12,12 +12,14 @@ import {
   type Subscription,
 } from "nats";
 import { messageOf, SkeinError, toSkeinError } from "../../errors.js";
+import { CallRate } from "../../security/call-rate.js";
 import { unavailable } from "../retry.js";
-import type { Listening, TransportOptions } from "../transport.js";
+import type { Listening } from "../transport.js";
 import { LinkBroken, type Service } from "../wire.js";
 import { parsePlace, type RunPlace } from "./address.js";
+import type { NatsSettings } from "./index.js";
 import { NatsLink } from "./link.js";
-import { errorBody, expectProtocol, Incoming, publish } from "./message.js";
+import { errorBody, expectProtocol, Incoming, publish, publishLater } from "./message.js";
 import { NatsServedStream } from "./served-stream.js";
 import { senderOf } from "./stream-end.js";
 import { subjectsOf } from "./wire.js";
@@ -34,10 +36,11 @@ const PRESENCE_MS = 1000;
 export async function serveNats(
   service: Service,
   address: string,
-  options: TransportOptions,
+  options: NatsSettings,
+  maxCallsPerSecond: number,
   protocolVersion: number,
 ): Promise<Listening> {
-  const server = new NatsServer(parsePlace(address), service, options, protocolVersion);
+  const server = new NatsServer(parsePlace(address), service, options, maxCallsPerSecond, protocolVersion);
   try {
     await server.start();
     return server;
@@ -59,6 +62,7 @@ class NatsServer implements Listening {
   private readonly inbox = createInbox();
   /** By where this side listens for them. */
   private readonly streams = new Map<string, NatsServedStream>();
+  private readonly rate: CallRate;
   private lastStream = 0;
   private readonly lifeTimer: NodeJS.Timeout;
   private subscriptions: Subscription[] = [];
@@ -69,9 +73,11 @@ class NatsServer implements Listening {
   constructor(
     private readonly place: RunPlace,
     private readonly service: Service,
-    private readonly options: TransportOptions,
+    private readonly options: NatsSettings,
+    private readonly maxCallsPerSecond: number,
     private readonly protocolVersion: number,
   ) {
+    this.rate = new CallRate(maxCallsPerSecond);
     this.subjects = subjectsOf(place, service.name);
     this.link = new NatsLink(place, options, {
       onUp: (connection) => this.takePlace(connection),
@@ -144,6 +150,12 @@ class NatsServer implements Listening {
     const method = message.subject.slice(this.subjects.calls.length + 1);
     if (method === PRESENCE) {
       this.answer(connection, reply, Empty);
+      return;
+    }
+    // A connection's calls share an inbox, below which each has a token of its own.
+    if (!this.rate.allows(reply.slice(0, reply.lastIndexOf(".")))) {
+      const why = `over ${this.maxCallsPerSecond} calls a second on this connection (security.maxCallsPerSecond)`;
+      publishLater(connection, reply, why, this.protocolVersion);
       return;
     }
     try {

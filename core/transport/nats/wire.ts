@@ -5,10 +5,10 @@
 import { createInbox, type Msg, type NatsConnection } from "nats";
 import { toSkeinError, type SkeinError } from "../../errors.js";
 import { closedHere } from "../retry.js";
-import type { TransportOptions } from "../transport.js";
 import { LinkBroken, noAnswer, type StreamListener, type Wire, type WireStream } from "../wire.js";
 import { parsePlace, type RunPlace } from "./address.js";
 import { ClientStream } from "./client-stream.js";
+import type { NatsSettings } from "./index.js";
 import { NatsLink } from "./link.js";
 import { headersOf, Incoming, nobodyListens, publish } from "./message.js";
 
@@ -42,7 +42,7 @@ export class NatsWire implements Wire {
   constructor(
     address: string,
     serviceName: string,
-    private readonly options: TransportOptions,
+    private readonly options: NatsSettings,
     private readonly protocolVersion: number,
   ) {
     const place = parsePlace(address);
@@ -130,7 +130,7 @@ export class NatsWire implements Wire {
       const body = call.incoming.push(message, this.protocolVersion);
       if (body !== null) call.resolve(body);
     } catch (error) {
-      call.reject(toSkeinError(error));
+      call.reject(error instanceof LinkBroken ? error : toSkeinError(error));
     }
   }
 
