@@ -12,6 +12,10 @@ const DURATIONS = [
   0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60,
 ] as const;
 
+/** Upper bounds of the histograms of lengths, steps. */
+const LENGTHS = [
+  1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 20_000, 50_000, 100_000,
+] as const;
 /** What an actor's seat can be at. */
 export const SEAT_STAGES = ["work", "weights", "collect", "take", "settle"] as const;
 export type SeatStage = (typeof SEAT_STAGES)[number];
@@ -181,6 +185,39 @@ export const coordinatorMetricTable = {
     type: "gauge",
     unit: "environment steps",
     help: "The same in steps",
+  },
+  sealedGroups: {
+    name: "skein_coordinator_sealed_groups_total",
+    type: "counter",
+    unit: "groups",
+    help: "Groups of which the learner had every member",
+  },
+  voidedGroups: {
+    name: "skein_coordinator_voided_groups_total",
+    type: "counter",
+    unit: "groups",
+    help: "Groups void at their deadline, or because a member was lost too often",
+  },
+  sealedEpisodeSteps: {
+    name: "skein_coordinator_sealed_episode_steps",
+    type: "histogram",
+    unit: "environment steps",
+    buckets: LENGTHS,
+    help: "Length of the episodes of sealed groups",
+  },
+  voidedEpisodeSteps: {
+    name: "skein_coordinator_voided_episode_steps",
+    type: "histogram",
+    unit: "environment steps",
+    buckets: LENGTHS,
+    help: "Length of the episodes of void groups, as far as they had come; longer than those of sealed groups = a bias to short episodes",
+  },
+  stragglerSteps: {
+    name: "skein_coordinator_straggler_steps",
+    type: "histogram",
+    unit: "environment steps",
+    buckets: LENGTHS,
+    help: "Steps so far of the members for which a void group did not wait",
   },
   phase: {
     name: "skein_coordinator_phase",

@@ -25,8 +25,9 @@ import type {
 import type { RolloutRequest, WeightsSnapshot } from "../../core/types.js";
 import { BookReader } from "./books.js";
 import { Commits } from "./commits.js";
-import { Dispatch } from "./dispatch.js";
+import { Dispatch, type Method } from "./dispatch.js";
 import { Gauges } from "./gauges.js";
+import { groupEvents } from "./group-events.js";
 import type { Lease } from "./leases.js";
 import { Pause } from "./pause.js";
 import type { RunRecord } from "./run-state.js";
@@ -49,6 +50,7 @@ export interface CoordinatorOptions {
   readonly log: Logger;
   /** Milliseconds of a steady clock. */
   readonly now: () => number;
+  readonly method?: Method;
 }
 
 export class Coordinator implements Control {
@@ -68,8 +70,15 @@ export class Coordinator implements Control {
 
   /** Throws BOOKS_MISMATCH where the store is of another run. */
   constructor(private readonly options: CoordinatorOptions) {
-    const { config, store, now, notice, metrics } = options;
-    this.dispatch = new Dispatch({ config, store, now });
+    const { config, store, now, notice, metrics, method = {} } = options;
+    this.gauges = new Gauges(metrics);
+    this.dispatch = new Dispatch({
+      config,
+      store,
+      now,
+      method,
+      events: groupEvents(metrics, (text) => this.warn(text)),
+    });
     this.runId = this.run.runId;
     const patienceSeconds = config.transport.reconnectSeconds;
     this.commits = new Commits(store, { patienceSeconds, now, notice });
@@ -78,7 +87,6 @@ export class Coordinator implements Control {
     this.weights = new WeightsRegistry(config.staleness.maxPolicyLag + 3);
     this.weightsLog = new WeightsLog(store);
     this.books = new BookReader(store);
-    this.gauges = new Gauges(metrics);
     this.measure();
     this.audit();
   }
