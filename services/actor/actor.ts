@@ -15,7 +15,7 @@ import type { WeightsFollower } from "../../core/weights/follower.js";
 import { Desk } from "./desk.js";
 import type { LearnerLine } from "./learner-line.js";
 import type { Seat } from "./seat.js";
-import { FragmentWork, MemberWork, type SeatWork } from "./seat-work.js";
+import { FragmentWork, MemberWork, type Player, type SeatWork } from "./seat-work.js";
 import type { WeightsStore } from "./weights-store.js";
 
 /** Longest that an actor which was asked to leave stays for what it has begun. */
@@ -24,15 +24,17 @@ const DRAIN_SECONDS = 5;
 export interface ActorOptions {
   readonly runId: string;
   readonly actorId: string;
+  /** The coordinator's address, for messages. */
+  readonly coordinator: string;
   /** Every request names the very version it wants; weights are not swapped in between. */
   readonly deterministic: boolean;
   /** Seats play members of groups; else they collect fragments. */
   readonly groups: boolean;
   readonly control: Control;
   readonly session: Session;
-  readonly follower: WeightsFollower;
+  readonly follower: Pick<WeightsFollower, "follow" | "fetchExactly">;
   readonly weights: WeightsStore;
-  readonly seats: readonly Pick<Seat, "seat" | "instances" | "stepsOf" | "collect" | "play" | "give">[];
+  readonly seats: readonly (Player & Pick<Seat, "give">)[];
   readonly learner: LearnerLine;
   readonly watchdog: Watchdog;
   readonly metrics: ActorMetrics;

@@ -24,6 +24,8 @@ import type { Collected, Unplayed } from "./messages.js";
 export interface DeskOptions {
   readonly runId: string;
   readonly actorId: string;
+  /** The coordinator's address, for messages. */
+  readonly coordinator: string;
   readonly control: Control;
   readonly session: Pick<Session, "leaseId" | "renew">;
   readonly learner: LearnerLine;
@@ -57,16 +59,16 @@ export class Desk {
    * null = there will be none any more.
    */
   async ask(capacity: () => number): Promise<readonly RolloutRequest[] | null> {
-    const { control, session, learner, log } = this.options;
+    const { control, coordinator, session, learner, log } = this.options;
     while (!this.stop.aborted) {
       const { leaseId } = session;
       const { seat, lastRequestId, failed } = this;
       const asked = control.acquire({ leaseId, seat, capacity: capacity(), lastRequestId, failed });
-      const reply = await this.wait("work from the coordinator", asked);
+      const reply = await this.wait(`work from the coordinator at ${coordinator}`, asked);
       if (reply === null) return null;
       if (!reply.known) {
         log.warn({ seat }, "the coordinator does not know this lease; registering again");
-        await this.wait("the coordinator to give it a lease", session.renew(leaseId));
+        await this.wait(`the coordinator at ${coordinator} to give it a lease`, session.renew(leaseId));
         continue;
       }
       this.failed = this.failed.slice(failed.length);

@@ -53,7 +53,7 @@ export async function runActor(
         onSettled: () => watchdog.progress(),
       }),
     );
-    const identities = { runId, actorId: identity.name };
+    const identities = { runId, actorId: identity.name, coordinator };
     const kind = { deterministic: config.deterministic, groups: config.groups !== null };
     const lines = { control, session, learner, weights, watchdog, seats: seats.all };
     actor = new Actor({ ...identities, ...kind, ...lines, ...basics });

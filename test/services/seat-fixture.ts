@@ -1,9 +1,11 @@
 /** A seat's surroundings over the memory transport: a coordinator that grants what a test queues, a learner, a desk. */
 import { MessageChannel } from "node:worker_threads";
+import { SkeinError } from "../../core/errors.js";
 import { createEngine } from "../../core/engine/select.js";
 import type { VectorEnvironment } from "../../core/env/environment.js";
 import { createModel } from "../../core/model/create.js";
 import { initialWeights } from "../../core/model/init.js";
+import type { Architecture } from "../../core/model/model.js";
 import { PolicyRunner } from "../../core/policy/policy-runner.js";
 import { createLogger } from "../../core/telemetry/logger.js";
 import { createActorMetrics, type ActorMetrics } from "../../core/telemetry/metrics.js";
@@ -16,15 +18,19 @@ import type {
   Phase,
   RegisterReply,
   RegisterRequest,
+  RunningRequest,
+  Transport,
 } from "../../core/transport/transport.js";
-import type { RolloutRequest } from "../../core/types.js";
+import type { Session } from "../../core/transport/session.js";
+import type { RolloutRequest, WeightsSnapshot } from "../../core/types.js";
 import { Watchdog } from "../../core/watchdog.js";
-import { Desk } from "../../services/actor/desk.js";
+import type { DeskOptions } from "../../services/actor/desk.js";
 import { FragmentPlayer } from "../../services/actor/fragment-player.js";
 import { joinRun } from "../../services/actor/join.js";
 import { LearnerLine } from "../../services/actor/learner-line.js";
 import { LiveWeights } from "../../services/actor/live-weights.js";
 import { MemberPlayer } from "../../services/actor/member-player.js";
+import type { Seat } from "../../services/actor/seat.js";
 import type { Player } from "../../services/actor/seat-work.js";
 import { OPTIONS, SmallCoordinator, SmallLearner } from "../transport/helpers.js";
 
@@ -37,6 +43,8 @@ export class Dispatcher extends SmallCoordinator {
   registrations = 0;
   /** The next call that gives work back finds its lease unknown. */
   loseLeaseAtFailure = false;
+  /** Why nobody may register; empty = everybody may. */
+  refusal = "";
   private lastRequestId = 0;
   private wakers: (() => void)[] = [];
 
@@ -73,6 +81,7 @@ export class Dispatcher extends SmallCoordinator {
 
   override register(request: RegisterRequest): Promise<RegisterReply> {
     this.asked.push(request);
+    if (this.refusal !== "") return Promise.reject(new SkeinError("REFUSED", this.refusal));
     const leaseId = `lease-${++this.registrations}`;
     return Promise.resolve({
       ...{ leaseId, leaseSeconds: 10, heartbeatSeconds: 0.02, runId: "run-1", index: 3, policyVersion: 0 },
@@ -108,54 +117,69 @@ export class Dispatcher extends SmallCoordinator {
 export interface Surroundings {
   readonly coordinator: Dispatcher;
   readonly learner: SmallLearner;
-  readonly line: LearnerLine;
-  readonly metrics: ActorMetrics;
-  readonly desk: Desk;
-  readonly stop: AbortController;
+  /** What a desk and an actor are given. */
+  readonly options: Omit<DeskOptions, "weightsFor" | "session"> & { readonly session: Session };
+  readonly transport: Transport;
   readonly close: () => Promise<void>;
 }
 
-export async function surroundings(capacityBytes = 2 ** 30): Promise<Surroundings> {
+export interface SurroundingsOptions {
+  readonly capacityBytes?: number;
+  readonly watchdogSeconds?: number;
+  /** What heartbeats say. */
+  readonly running?: () => readonly RunningRequest[];
+}
+
+export async function surroundings({
+  capacityBytes = 2 ** 30,
+  watchdogSeconds = 600,
+  running = () => [],
+}: SurroundingsOptions = {}): Promise<Surroundings> {
   const transport = createMemoryTransport(OPTIONS);
-  const learner = new SmallLearner();
-  await transport.serveRollouts(learner.onDelivery, "memory:learner");
+  const small = new SmallLearner();
+  await transport.serveRollouts(small.onDelivery, "memory:learner");
   const coordinator = new Dispatcher("memory:learner");
   await transport.serveControl(coordinator, "memory:coordinator");
   const control = transport.connectControl("memory:coordinator");
-  const beat = () => ({ appliedVersion: 5, appliedHash: "", running: [] });
+  const beat = () => ({ appliedVersion: 5, appliedHash: "", running: running() });
   const session = await joinRun(control, { name: "actor-3", index: 3 }, beat);
   const metrics = createActorMetrics({ processMetrics: false });
   const log = createLogger({ role: "actor", level: "silent" });
   const now = (): number => performance.now() / 1000;
-  const watchdog = new Watchdog({ seconds: 600, role: "actor", now, log });
-  const line = new LearnerLine({
+  const watchdog = new Watchdog({ seconds: watchdogSeconds, role: "actor", now, log });
+  const learner = new LearnerLine({
     ...{ capacityBytes, metrics, log, now, onSettled: () => watchdog.progress() },
     connect: (address) => transport.connectRollouts(address),
   });
-  const stop = new AbortController();
-  const options = { runId: "run-1", actorId: "actor-3", control, session, learner: line, watchdog };
-  const weightsFor = ({ policyVersion: version }: RolloutRequest) =>
-    Promise.resolve({ version, tensors: [] });
-  const desk = new Desk(3, { ...options, weightsFor, metrics, log, now }, stop.signal);
+  const names = { runId: "run-1", actorId: "actor-3", coordinator: "memory:coordinator" };
   const close = async (): Promise<void> => {
-    stop.abort();
     coordinator.wake();
     watchdog.close();
-    line.close();
+    learner.close();
     await session.close();
     await transport.close();
   };
-  return { coordinator, learner, line, metrics, desk, stop, close };
+  const options = { ...names, control, session, learner, watchdog, metrics, log, now };
+  return { coordinator, learner: small, options, transport, close };
 }
 
-/** The players of a rollout thread, in this one; fragments of 4 steps, weights of version 5. */
-export async function playerOver(environment: VectorEnvironment): Promise<Player & { close(): void }> {
+const MODEL: Architecture = { kind: "mlp", hidden: [4] };
+
+export function weightsFor(environment: VectorEnvironment, version: number): WeightsSnapshot {
   const { observationSpace, actionSpace } = environment.spec;
-  const model = createModel({ kind: "mlp", hidden: [4], observationSpace, actionSpace });
+  return { ...initialWeights(createModel({ ...MODEL, observationSpace, actionSpace }), 3), version };
+}
+
+/** What a rollout thread does, in this one: fragments of 4 steps, weights of version 5 from the start. */
+export async function playerOver(
+  environment: VectorEnvironment,
+): Promise<Player & Pick<Seat, "give"> & { close(): void }> {
+  const { observationSpace, actionSpace } = environment.spec;
+  const model = createModel({ ...MODEL, observationSpace, actionSpace });
   const { engine } = await createEngine("tfjs:wasm", model);
   const { port1, port2 } = new MessageChannel();
   const weights = new LiveWeights(engine, port2);
-  weights.swap({ ...initialWeights(model, 3), version: 5 });
+  weights.swap(weightsFor(environment, 5));
   const policy = new PolicyRunner(engine, model, environment);
   const steps = new Uint32Array(new SharedArrayBuffer(4 * environment.count));
   const fragments = new FragmentPlayer(environment, policy, weights, 4, steps);
@@ -164,7 +188,9 @@ export async function playerOver(environment: VectorEnvironment): Promise<Player
     seat: 3,
     instances: environment.count,
     stepsOf: (i) => steps[i]!,
-    collect: async (request) => {
+    give: (newer) => weights.offer(newer),
+    collect: async (request, exactly) => {
+      if (exactly !== null) weights.swap(exactly);
       const collected = await fragments.collect(request);
       return { kind: "fragment", collected, swaps: weights.takeSwaps() };
     },

@@ -2,7 +2,9 @@ import { afterEach, describe, expect, it } from "vitest";
 import type { Environment, EnvironmentSpec } from "../../core/env/environment.js";
 import { box, discrete } from "../../core/env/spaces.js";
 import { vectorizeEnvironment } from "../../core/env/vectorize.js";
-import { stepCount } from "../../core/types.js";
+import type { ActorMetrics } from "../../core/telemetry/metrics.js";
+import { stepCount, type RolloutRequest } from "../../core/types.js";
+import { Desk } from "../../services/actor/desk.js";
 import { FragmentWork, MemberWork, type SeatWork } from "../../services/actor/seat-work.js";
 import { parsePrometheus, valueOf } from "../telemetry/prometheus.js";
 import { eventually, failureOf } from "../transport/helpers.js";
@@ -31,32 +33,38 @@ class Countdown implements Environment {
   }
 }
 
-interface Running extends Surroundings {
+interface Running extends Pick<Surroundings, "coordinator" | "learner"> {
+  readonly metrics: ActorMetrics;
+  readonly desk: Desk;
+  readonly stop: AbortController;
   readonly work: SeatWork;
-  readonly late: AbortController;
   /** Settles when the work ends. */
   readonly over: Promise<void>;
 }
 
 async function start(kind: "fragments" | "members", instances = 2, capacityBytes?: number): Promise<Running> {
-  const around = await surroundings(capacityBytes);
+  const around = await surroundings(capacityBytes === undefined ? {} : { capacityBytes });
+  const { options, coordinator, learner } = around;
+  const { metrics, now } = options;
   const player = await playerOver(vectorizeEnvironment(SPEC, () => new Countdown(), instances));
-  const onSwaps = (swaps: number): void => around.metrics.weightSwaps.inc(swaps);
-  const now = (): number => performance.now() / 1000;
+  const stop = new AbortController();
+  const weightsFor = ({ policyVersion: version }: RolloutRequest) =>
+    Promise.resolve({ version, tensors: [] });
+  const desk = new Desk(3, { ...options, weightsFor }, stop.signal);
+  const onSwaps = (swaps: number): void => metrics.weightSwaps.inc(swaps);
   const work =
     kind === "fragments"
-      ? new FragmentWork(player, around.desk, onSwaps)
-      : new MemberWork(player, around.desk, onSwaps, now);
-  const late = new AbortController();
-  const over = work.run(late.signal);
+      ? new FragmentWork(player, desk, onSwaps)
+      : new MemberWork(player, desk, onSwaps, now);
+  const over = work.run(new AbortController().signal);
   over.catch(() => undefined);
   closing.push(async () => {
-    late.abort();
+    stop.abort();
     await around.close();
     await over.catch(() => undefined);
     player.close();
   });
-  return { ...around, work, late, over };
+  return { coordinator, learner, metrics, desk, stop, work, over };
 }
 
 /** Lets everything happen that needs no new event from outside. */
