@@ -2,6 +2,7 @@
 import { randomUUID } from "node:crypto";
 import { runConfigSchema } from "../core/config/schema.js";
 import { messageOf } from "../core/errors.js";
+import { OPEN } from "../core/security/credentials.js";
 import { createTransport } from "../core/transport/create.js";
 import { Session } from "../core/transport/session.js";
 import type { Control, Outcome, Transport } from "../core/transport/transport.js";
@@ -38,7 +39,7 @@ export class FakeLearner {
   }
 
   static async join(coordinator: string, stepsEach: number, versionSeconds: number): Promise<FakeLearner> {
-    const transport = createTransport(runConfigSchema.shape.transport.parse({}));
+    const transport = createTransport(runConfigSchema.shape.transport.parse({}), OPEN);
     const control = transport.connectControl(coordinator);
     const incarnation = randomUUID();
     const session = await Session.open({

@@ -5,6 +5,7 @@
 import { createInterface } from "node:readline";
 import { setTimeout as pause } from "node:timers/promises";
 import { runConfigSchema } from "../core/config/schema.js";
+import { OPEN } from "../core/security/credentials.js";
 import { createTransport } from "../core/transport/create.js";
 import type { Closable, Control, RegisterReply, Transport } from "../core/transport/transport.js";
 
@@ -135,7 +136,7 @@ class LightActor {
 }
 
 async function main(options: LightActorOptions): Promise<void> {
-  const transport = createTransport(runConfigSchema.shape.transport.parse({}));
+  const transport = createTransport(runConfigSchema.shape.transport.parse({}), OPEN);
   const fleet = new Fleet(options, transport);
   const lives: Promise<void>[] = [];
   for (let from = 0; from < options.actors; from += REGISTERED_AT_ONCE) {

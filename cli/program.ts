@@ -87,6 +87,15 @@ export function createProgram(host: CommandHost): Program {
     .option("--json", "one JSON event a line", false)
     .action(action(async () => (await import("./commands/services.js")).actor));
 
+  program
+    .command("inspect")
+    .description(
+      "print the books of a run: what became of every rollout, who works on it, which weights it has",
+    )
+    .argument("<run-folder>", "the run folder; the run may be going on")
+    .option("--json", "one JSON object", false)
+    .action(action(async () => (await import("./commands/inspect.js")).inspect));
+
   withCredentials(program.command("pause"))
     .description("hand out no work for a while; the run goes on by itself when the time is over")
     .requiredOption("--coordinator <address>", "where the coordinator is")

@@ -19,8 +19,13 @@ const known: Readonly<Record<ErrorCode, true>> = {
   REFUSED: true,
   CHECKPOINT_UNREADABLE: true,
   CHECKPOINT_MISMATCH: true,
+  CHECKPOINT_UNWRITABLE: true,
   RUN_FOLDER: true,
   STALLED: true,
+  BOOKS_UNREADABLE: true,
+  BOOKS_MISMATCH: true,
+  BOOKS_UNAVAILABLE: true,
+  DIVERGED: true,
   PROCESS_DIED: true,
   INTERNAL: true,
 };

@@ -7,17 +7,27 @@ import { createCoordinatorMetrics } from "../../core/telemetry/metrics.js";
 import { openSideDoor } from "../../core/telemetry/side-door.js";
 import { createTransport } from "../../core/transport/create.js";
 import { Coordinator } from "./coordinator.js";
+import { openBooks } from "./open-books.js";
+
+export { readBooks, type BookReport } from "./read-books.js";
 
 const TICK_MS = 500;
 
-/** Throws PORT_IN_USE where an address of the run file is taken. */
-export async function runCoordinator(config: RunConfig, host: ServiceHost): Promise<void> {
+/** Throws PORT_IN_USE where an address of the run file is taken, BOOKS_… where the run folder's books are amiss. */
+export async function runCoordinator(
+  config: RunConfig,
+  place: { readonly runFolder: string | null },
+  host: ServiceHost,
+): Promise<void> {
   await withTeardown(async (keep) => {
     const security = securityOf(config.security, host.credentials);
     const metrics = createCoordinatorMetrics();
     const now = (): number => steadySeconds() * 1000;
     host.log.level = config.logLevel;
-    const coordinator = new Coordinator({ config, metrics, notice: host.emit, log: host.log, now });
+    const store = keep(openBooks(place.runFolder, host.emit));
+    const coordinator = keep(
+      new Coordinator({ config, store, metrics, notice: host.emit, log: host.log, now }),
+    );
     const transport = keep(createTransport(config.transport, security));
     const server = keep(await transport.serveControl(coordinator, config.coordinator.address));
     const health = () => ({ ok: true, detail: coordinator.summary() });
@@ -25,6 +35,6 @@ export async function runCoordinator(config: RunConfig, host: ServiceHost): Prom
     const timer = setInterval(() => coordinator.tick(), TICK_MS);
     keep({ close: () => clearInterval(timer) });
     host.emit(listening("coordinator", server.address, door.url));
-    if (!host.signal.aborted) await once(host.signal, "abort");
+    if (!host.signal.aborted) await Promise.race([once(host.signal, "abort"), coordinator.failed]);
   });
 }
