@@ -12,6 +12,8 @@ const DURATIONS = [
   0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60,
 ] as const;
 
+const WEIGHTS_MODES = ["full", "delta"] as const;
+
 const PHASES = ["waiting", "running", "finished"] as const satisfies readonly Phase[];
 
 interface DescriptorBase {
@@ -85,6 +87,36 @@ export const coordinatorMetricTable = {
     type: "counter",
     unit: "snapshots",
     help: "Weights snapshots taken from the learner",
+  },
+  weightsReceivedBytes: {
+    name: "skein_coordinator_weights_received_bytes_total",
+    type: "counter",
+    unit: "bytes",
+    label: "mode",
+    values: WEIGHTS_MODES,
+    help: "Payloads of weights that the learner published",
+  },
+  weightsSentBytes: {
+    name: "skein_coordinator_weights_sent_bytes_total",
+    type: "counter",
+    unit: "bytes",
+    label: "mode",
+    values: WEIGHTS_MODES,
+    help: "Payloads of weights asked for by actors; with relays, few of them ask the coordinator",
+  },
+  actorAppliedVersion: {
+    name: "skein_coordinator_actor_applied_version",
+    type: "labelled",
+    unit: "version",
+    label: "place",
+    help: "Policy version each actor last said it uses, by its place in the fleet, of the first 64 places; −1 = none yet, NaN = gone",
+  },
+  actorSecondsSinceSeen: {
+    name: "skein_coordinator_actor_seconds_since_seen",
+    type: "labelled",
+    unit: "seconds",
+    label: "place",
+    help: "Since each actor was last heard of, by its place in the fleet, of the first 64 places; NaN = gone",
   },
   watchers: {
     name: "skein_coordinator_watchers",
@@ -230,6 +262,14 @@ export const learnerMetricTable = {
     buckets: DURATIONS,
     help: "Time to hand one weights snapshot to the coordinator",
   },
+  weightsSentBytes: {
+    name: "skein_learner_weights_sent_bytes_total",
+    type: "counter",
+    unit: "bytes",
+    label: "mode",
+    values: WEIGHTS_MODES,
+    help: "Payloads of weights handed to the coordinator",
+  },
   checkpointSeconds: {
     name: "skein_learner_checkpoint_seconds",
     type: "histogram",
@@ -315,6 +355,43 @@ export const actorMetricTable = {
     type: "gauge",
     unit: "version",
     help: "Policy version last applied; −1 before the first",
+  },
+  weightsReceivedBytes: {
+    name: "skein_actor_weights_received_bytes_total",
+    type: "counter",
+    unit: "bytes",
+    label: "mode",
+    values: WEIGHTS_MODES,
+    help: "Payloads of weights that arrived, before they are checked",
+  },
+  weightsSentBytes: {
+    name: "skein_actor_weights_sent_bytes_total",
+    type: "counter",
+    unit: "bytes",
+    label: "mode",
+    values: WEIGHTS_MODES,
+    help: "Payloads of weights handed on to other actors",
+  },
+  weightsSyncSeconds: {
+    name: "skein_actor_weights_sync_seconds",
+    type: "histogram",
+    unit: "seconds",
+    buckets: DURATIONS,
+    label: "mode",
+    values: WEIGHTS_MODES,
+    help: "Time from when the coordinator had a version to when it was checked and given to this actor's threads",
+  },
+  rejectedWeights: {
+    name: "skein_actor_rejected_weights_total",
+    type: "counter",
+    unit: "payloads",
+    help: "Payloads of weights that did not match their checksums or hashes and were thrown away",
+  },
+  relayFallbacks: {
+    name: "skein_actor_relay_fallbacks_total",
+    type: "counter",
+    unit: "fetches",
+    help: "Fetches of weights from the coordinator because the relay that was to bring them failed",
   },
   weightSwaps: {
     name: "skein_actor_weight_swaps_total",

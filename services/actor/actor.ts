@@ -12,6 +12,7 @@ import type { Control } from "../../core/transport/transport.js";
 import type { Rollout, RolloutRequest, WeightsSnapshot } from "../../core/types.js";
 import { rolloutIdOf, stepCount } from "../../core/types.js";
 import { settledWithin, unlessAborted } from "../../core/waiting.js";
+import type { WeightsFollower } from "../../core/weights/follower.js";
 import type { LearnerLine } from "./learner-line.js";
 import type { Fragment, Seat } from "./seat.js";
 import type { WeightsStore } from "./weights-store.js";
@@ -26,6 +27,7 @@ export interface ActorOptions {
   readonly deterministic: boolean;
   readonly control: Control;
   readonly session: Session;
+  readonly follower: WeightsFollower;
   readonly weights: WeightsStore;
   readonly seats: readonly Seat[];
   readonly learner: LearnerLine;
@@ -56,9 +58,10 @@ export class Actor {
 
   /** Hands every newer version to the seats. */
   private async follow(signal: AbortSignal): Promise<void> {
-    const { control, weights, seats, metrics, log, deterministic } = this.options;
-    for await (const snapshot of control.watchWeights(-1, signal)) {
-      weights.put(snapshot);
+    const { follower, weights, seats, metrics, log, deterministic } = this.options;
+    for await (const verified of follower.follow(signal)) {
+      const { snapshot } = verified;
+      weights.put(verified);
       metrics.policyVersion.set(snapshot.version);
       log.debug({ version: snapshot.version }, "weights received");
       if (!deterministic) for (const seat of seats) seat.give(snapshot);
@@ -96,10 +99,10 @@ export class Actor {
   }
 
   private async weightsFor({ policyVersion, exact }: RolloutRequest): Promise<WeightsSnapshot> {
-    const { weights, control } = this.options;
+    const { weights, follower } = this.options;
     const newest = await weights.atLeast(policyVersion);
     if (!exact || newest.version === policyVersion) return newest;
-    return weights.get(policyVersion) ?? (await control.fetchWeights(policyVersion));
+    return weights.get(policyVersion) ?? (await follower.fetchExactly(policyVersion));
   }
 
   private async deliver(fragment: Fragment): Promise<void> {

@@ -7,6 +7,7 @@ import { Actor } from "./actor.js";
 import { joinRun, type ActorIdentity } from "./join.js";
 import { LearnerLine } from "./learner-line.js";
 import { startSeats } from "./seat.js";
+import { openWeights } from "./weights-line.js";
 import { WeightsStore } from "./weights-store.js";
 
 /** `coordinator` is `host:port`. Throws what an environment or engine failed with. */
@@ -20,8 +21,8 @@ export async function runActor(
   await withTeardown(async (keep) => {
     const transport = keep(createTransport(config.transport));
     const control = keep(transport.connectControl(coordinator));
-    const weights = new WeightsStore(config.staleness.maxPolicyLag + 3);
-    const beat = () => ({ appliedVersion: weights.version, appliedHash: "", running: [] });
+    const weights = new WeightsStore(config.deterministic ? config.staleness.maxPolicyLag + 3 : 1);
+    const beat = () => ({ appliedVersion: weights.version, appliedHash: weights.rootHash, running: [] });
     const session = keep(await joinRun(control, identity, beat));
     const seats = keep(await startSeats(config, session.index));
     const metrics = createActorMetrics();
@@ -31,9 +32,10 @@ export async function runActor(
     const health = () => ({ ok: session.phase !== "waiting", detail: { ...detail(), engine } });
     const door = keep(await openSideDoor(config.actors.http, metrics.registry, health));
     host.emit(listening("actor", "", door.url));
+    const follower = await openWeights(config, transport, control, metrics, host.log, keep);
     const learner = keep(new LearnerLine((address) => transport.connectRollouts(address)));
     const identities = { runId, actorId: identity.name, deterministic: config.deterministic };
-    const lines = { control, session, learner, weights, seats: seats.all };
+    const lines = { control, session, learner, follower, weights, seats: seats.all };
     const actor = new Actor({ ...identities, ...lines, metrics, log: host.log, now: steadySeconds });
     await actor.run(host.signal);
     await seats.stop();

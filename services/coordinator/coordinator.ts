@@ -20,8 +20,13 @@ import type {
   ReportReply,
   ReportRequest,
   RunStatus,
+  WatchRequest,
+  WeightsAnnouncement,
+  WeightsDelivery,
+  WeightsRequest,
 } from "../../core/transport/transport.js";
-import type { RolloutRequest, WeightsSnapshot } from "../../core/types.js";
+import type { RolloutRequest } from "../../core/types.js";
+import { modeOf } from "../../core/weights/manifest.js";
 import { Leases, type Lease } from "./leases.js";
 import { WeightsRegistry } from "./weights-registry.js";
 import { WorkGate } from "./work-gate.js";
@@ -55,7 +60,8 @@ export class Coordinator implements Control {
     const { config, now } = options;
     this.runId = `${config.run.name}-s${config.run.seed}`;
     this.leases = new Leases(config.coordinator.leaseSeconds, now);
-    this.weights = new WeightsRegistry(config.staleness.maxPolicyLag + 3);
+    const keep = config.staleness.maxPolicyLag + 3;
+    this.weights = new WeightsRegistry({ keep, weights: config.weights, restored: null, now });
     this.gate = new WorkGate({
       batchSteps: resolveRecipe(config.recipe).sampler.batchSteps,
       fragmentSteps: config.actors.environments * config.actors.fragmentSteps,
@@ -154,20 +160,24 @@ export class Coordinator implements Control {
     });
   }
 
-  async publishWeights(snapshot: WeightsSnapshot): Promise<void> {
-    this.weights.publish(snapshot);
-    this.options.log.debug({ version: snapshot.version }, "weights published");
-    this.options.metrics.publishedWeights.inc();
-    this.options.metrics.policyVersion.set(snapshot.version);
+  async publishWeights(delivery: WeightsDelivery): Promise<void> {
+    const { metrics, log } = this.options;
+    metrics.weightsReceivedBytes.inc(modeOf(delivery.manifest), delivery.payload.byteLength);
+    this.weights.publish(delivery);
+    log.debug({ version: delivery.manifest.version }, "weights published");
+    metrics.publishedWeights.inc();
+    metrics.policyVersion.set(delivery.manifest.version);
     return Promise.resolve();
   }
 
-  async fetchWeights(version: number): Promise<WeightsSnapshot> {
-    return Promise.resolve(this.weights.fetch(version));
+  async fetchWeights(request: WeightsRequest): Promise<WeightsDelivery> {
+    const delivery = this.weights.fetch(request);
+    this.options.metrics.weightsSentBytes.inc(modeOf(delivery.manifest), delivery.payload.byteLength);
+    return Promise.resolve(delivery);
   }
 
-  watchWeights(afterVersion: number, signal: AbortSignal): AsyncIterable<WeightsSnapshot> {
-    return this.weights.watch(afterVersion, signal);
+  watchWeights(request: WatchRequest, signal: AbortSignal): AsyncIterable<WeightsAnnouncement> {
+    return this.weights.watch(request, signal);
   }
 
   /** For /healthz. */
@@ -200,11 +210,6 @@ export class Coordinator implements Control {
   private learnerArrived(lease: Lease, request: RegisterRequest): void {
     this.learnerAddress = request.dataAddress;
     this.learnerLease = lease.id;
-    if (request.policyVersion < this.weights.version) {
-      // This learner has gone back to a checkpoint. Actors hold versions that no longer exist.
-      this.weights.rewind(request.policyVersion);
-      for (const actor of this.leases.removeActors()) this.release(actor);
-    }
     this.gate.start(request.policyVersion, request);
     this.phase = "running";
     this.changed();

@@ -12,7 +12,6 @@ import {
   createLearnerMetrics,
   type CounterHandle,
   type LearnerMetrics,
-  type MetricsRegistry,
 } from "../../core/telemetry/metrics.js";
 import type { DeliveryHandler } from "../../core/transport/transport.js";
 import { stepCount, type RolloutColumns } from "../../core/types.js";
@@ -117,7 +116,7 @@ export interface BuiltLearner {
   readonly training: TrainingLine;
   readonly intake: Intake;
   readonly onDelivery: DeliveryHandler;
-  readonly registry: MetricsRegistry;
+  readonly metrics: LearnerMetrics;
   readonly health: () => Health;
 }
 
@@ -146,5 +145,5 @@ export async function buildLearner(
     ok: true,
     detail: { ...learner.progress, engine, heldSteps: intake.heldSteps },
   });
-  return { learner, training, intake, onDelivery, registry: metrics.registry, health };
+  return { learner, training, intake, onDelivery, metrics, health };
 }

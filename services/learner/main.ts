@@ -3,6 +3,7 @@ import type { FinishedEvent } from "../../core/progress.js";
 import { listening, withTeardown, type ServiceHost } from "../../core/services.js";
 import { openSideDoor } from "../../core/telemetry/side-door.js";
 import { createTransport, describeRun } from "../../core/transport/create.js";
+import { WeightsPublisher } from "../../core/weights/publisher.js";
 import { buildLearner, type LearnerPlace } from "./build.js";
 import { Membership } from "./membership.js";
 
@@ -21,10 +22,11 @@ export async function runLearner(
     const transport = keep(createTransport(wires));
     const data = keep(await transport.serveRollouts(built.onDelivery, settings.address));
     const control = keep(transport.connectControl(coordinator));
-    const door = keep(await openSideDoor(settings.http, built.registry, built.health));
+    const door = keep(await openSideDoor(settings.http, built.metrics.registry, built.health));
     host.emit(listening("learner", data.address, door.url));
     const dataAddress = settings.advertise ?? data.address;
-    const membership = keep(await Membership.open({ control, dataAddress, learner, intake }));
+    const publisher = new WeightsPublisher(control, run.config.weights, built.metrics);
+    const membership = keep(await Membership.open({ control, dataAddress, learner, intake, publisher }));
     // A learner that has lost its coordinator for good still writes its checkpoint before it says so; one that has
     // lost its training thread has none to write.
     const lost = new AbortController();

@@ -2,6 +2,7 @@
 import { Session } from "../../core/transport/session.js";
 import type { Control, Phase } from "../../core/transport/transport.js";
 import { settledWithin } from "../../core/waiting.js";
+import type { WeightsPublisher } from "../../core/weights/publisher.js";
 import type { Intake } from "./intake.js";
 import type { Learner } from "./learner.js";
 
@@ -18,6 +19,7 @@ export interface MembershipOptions {
   readonly dataAddress: string;
   readonly learner: Pick<Learner, "weights" | "progress">;
   readonly intake: Intake;
+  readonly publisher: WeightsPublisher;
 }
 
 export class Membership {
@@ -32,8 +34,8 @@ export class Membership {
 
   /** Registers and publishes the weights at hand. */
   static async open(options: MembershipOptions): Promise<Membership> {
-    const { control, dataAddress, learner, intake } = options;
-    const publish = (): Promise<void> => control.publishWeights(learner.weights);
+    const { control, dataAddress, learner, intake, publisher } = options;
+    const publish = (): Promise<void> => publisher.publish(learner.weights);
     const session = await Session.open({
       control,
       appliedVersion: () => learner.progress.policyVersion,
@@ -58,7 +60,7 @@ export class Membership {
 
   /** Hands out the learner's weights and the counts; returns the number of living actors. */
   async advance(): Promise<number> {
-    await this.options.control.publishWeights(this.options.learner.weights);
+    await this.options.publisher.publish(this.options.learner.weights);
     return this.report("running");
   }
 

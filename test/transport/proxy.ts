@@ -1,5 +1,6 @@
-/** A TCP proxy between a client and a server, to cut and to freeze connections as networks do. */
+/** A TCP proxy between a client and a server, to cut, freeze and garble connections as networks do. */
 import { connect, createServer, type AddressInfo, type Server, type Socket } from "node:net";
+import { Transform } from "node:stream";
 
 export class Proxy {
   private readonly sockets = new Set<Socket>();
@@ -7,6 +8,8 @@ export class Proxy {
   accepted = 0;
   /** Pieces of data passed on so far. */
   chunks = 0;
+  /** What becomes of a piece of data. */
+  alter: (chunk: Buffer) => Buffer = (chunk) => chunk;
 
   private constructor(private readonly server: Server) {}
 
@@ -48,8 +51,13 @@ export class Proxy {
 
   private join(from: Socket, to: Socket): void {
     this.sockets.add(from);
-    from.pipe(to);
-    from.on("data", () => (this.chunks += 1));
+    const passing = new Transform({
+      transform: (chunk: Buffer, _, done) => {
+        this.chunks += 1;
+        done(null, this.alter(chunk));
+      },
+    });
+    from.pipe(passing).pipe(to);
     from.on("error", () => to.destroy());
     from.on("close", () => {
       this.sockets.delete(from);
