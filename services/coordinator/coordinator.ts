@@ -27,6 +27,7 @@ import type {
 } from "../../core/transport/transport.js";
 import type { RolloutRequest } from "../../core/types.js";
 import { modeOf } from "../../core/weights/manifest.js";
+import { ActorGauges } from "./actor-gauges.js";
 import { Leases, type Lease } from "./leases.js";
 import { WeightsRegistry } from "./weights-registry.js";
 import { WorkGate } from "./work-gate.js";
@@ -49,6 +50,7 @@ export class Coordinator implements Control {
   readonly runId: string;
   private readonly leases: Leases;
   private readonly weights: WeightsRegistry;
+  private readonly gauges: ActorGauges;
   private readonly gate: WorkGate;
   private readonly waiting = new Set<() => void>();
   private phase: Phase = "waiting";
@@ -60,6 +62,7 @@ export class Coordinator implements Control {
     const { config, now } = options;
     this.runId = `${config.run.name}-s${config.run.seed}`;
     this.leases = new Leases(config.coordinator.leaseSeconds, now);
+    this.gauges = new ActorGauges(options.metrics);
     const keep = config.staleness.maxPolicyLag + 3;
     this.weights = new WeightsRegistry({ keep, weights: config.weights, restored: null, now });
     this.gate = new WorkGate({
@@ -228,7 +231,9 @@ export class Coordinator implements Control {
 
   private measure(): void {
     const { metrics } = this.options;
-    metrics.registeredActors.set(this.leases.actors().length);
+    const actors = this.leases.actors();
+    metrics.registeredActors.set(actors.length);
+    this.gauges.show(actors);
     metrics.watchers.set(this.weights.watchers);
     metrics.runningSteps.set(this.gate.runningSteps);
     metrics.acceptedSteps.set(this.gate.pendingSteps - this.gate.runningSteps);

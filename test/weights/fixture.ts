@@ -1,5 +1,5 @@
 /** What the weights tests share: networks that change a little, a coordinator that keeps weights, real followers. */
-import pino from "pino";
+import { createLogger } from "../../core/telemetry/logger.js";
 import { createActorMetrics, type ActorMetrics } from "../../core/telemetry/metrics.js";
 import { Random } from "../../core/random.js";
 import type {
@@ -130,7 +130,7 @@ export async function following({
   const relayAddress = serving === null ? "" : await through(serving.address);
   const control = transport.connectControl(address);
   const follower = new WeightsFollower({
-    ...{ control, relay, relayAddress, metrics, log: pino({ level: "silent" }) },
+    ...{ control, relay, relayAddress, metrics, log: createLogger({ role: "actor", level: "silent" }) },
     connect: (source) => transport.connectWeights(source),
     now: () => performance.now() / 1000,
   });

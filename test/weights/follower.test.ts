@@ -291,8 +291,8 @@ describe("relays", () => {
     expect(coordinator.fetches).toHaveLength(2);
     const fallbacks = await Promise.all(line.map((one) => valueOf(one.metrics, FALLBACKS)));
     expect(fallbacks).toEqual([0, 1, 0, 0]);
-    await Promise.all(line.map((one) => one.stop()));
     await Promise.all(proxies.map((proxy) => proxy.close()));
+    await Promise.all(line.map((one) => one.stop()));
     await quick.close();
   });
 
@@ -313,9 +313,8 @@ describe("relays", () => {
       const { address: relayAddress } = await transport.serveWeights(source, "127.0.0.1:0", 9);
       const stop = new AbortController();
       const control = transport.connectControl(address);
-      const watch = control
-        .watchWeights({ afterVersion: -1, relayAddress }, stop.signal)
-        [Symbol.asyncIterator]();
+      const asked = { afterVersion: -1, relayAddress };
+      const watch = control.watchWeights(asked, stop.signal)[Symbol.asyncIterator]();
       const heard = watch.next();
       await eventually("the liar's watch", () => coordinator.registry.watchers === 1);
       const one = await follow(address);
