@@ -64,18 +64,6 @@ export const coordinatorMetricTable = {
     unit: "requests",
     help: "Rollout requests handed to actor seats",
   },
-  completedRequests: {
-    name: "skein_coordinator_completed_requests_total",
-    type: "counter",
-    unit: "requests",
-    help: "Rollout requests that their seat has delivered",
-  },
-  voidedRequests: {
-    name: "skein_coordinator_voided_requests_total",
-    type: "counter",
-    unit: "requests",
-    help: "Rollout requests given up because their actor's lease ended",
-  },
   policyVersion: {
     name: "skein_coordinator_policy_version",
     type: "gauge",
@@ -104,37 +92,109 @@ export const coordinatorMetricTable = {
     values: WEIGHTS_MODES,
     help: "Payloads of weights asked for by actors; with relays, few of them ask the coordinator",
   },
-  actorAppliedVersion: {
-    name: "skein_coordinator_actor_applied_version",
-    type: "labelled",
-    unit: "version",
-    label: "place",
-    help: "Policy version each actor last said it uses, by its place in the fleet, of the first 64 places; −1 = none yet, NaN = gone",
-  },
-  actorSecondsSinceSeen: {
-    name: "skein_coordinator_actor_seconds_since_seen",
-    type: "labelled",
-    unit: "seconds",
-    label: "place",
-    help: "Since each actor was last heard of, by its place in the fleet, of the first 64 places; NaN = gone",
-  },
   watchers: {
     name: "skein_coordinator_watchers",
     type: "gauge",
     unit: "streams",
     help: "Open streams that follow the weights",
   },
-  acceptedSteps: {
-    name: "skein_coordinator_accepted_steps",
+  quarantinedActors: {
+    name: "skein_coordinator_quarantined_actors",
     type: "gauge",
-    unit: "environment steps",
-    help: "Steps delivered by actors that the learner has neither trained on nor dropped yet",
+    unit: "actors",
+    help: "Actors shut out of the run because the learner refused their rollouts",
   },
-  runningSteps: {
-    name: "skein_coordinator_running_steps",
+  actorSecondsSinceSeen: {
+    name: "skein_coordinator_actor_last_seen_seconds",
+    type: "labelled",
+    unit: "seconds",
+    label: "actor",
+    help: "Time since an actor was last heard of; the first 64 places of the fleet",
+  },
+  actorAppliedVersion: {
+    name: "skein_coordinator_actor_applied_version",
+    type: "labelled",
+    unit: "version",
+    label: "actor",
+    help: "Newest policy version that an actor uses; −1 = none yet; the first 64 places of the fleet",
+  },
+  waitingSeats: {
+    name: "skein_coordinator_waiting_seats",
+    type: "gauge",
+    unit: "seats",
+    help: "Actor seats that have asked for work and wait for it",
+  },
+  pendingSteps: {
+    name: "skein_coordinator_pending_steps",
     type: "gauge",
     unit: "environment steps",
-    help: "Steps of granted requests that are neither delivered nor void",
+    help: "Steps of all requests in flight: as the learner counted them, else as expected",
+  },
+  limitSteps: {
+    name: "skein_coordinator_limit_steps",
+    type: "gauge",
+    unit: "environment steps",
+    help: "Pending steps at which no new work is granted",
+  },
+  pausedSeconds: {
+    name: "skein_coordinator_paused_seconds",
+    type: "gauge",
+    unit: "seconds",
+    help: "Time until work is handed out again; 0 = not paused",
+  },
+  booksRollouts: {
+    name: "skein_coordinator_books_rollouts",
+    type: "labelled",
+    unit: "rollouts",
+    label: "state",
+    help: "The books: submitted = trained + stale + filtered + failed + inFlight",
+  },
+  booksSteps: {
+    name: "skein_coordinator_books_steps",
+    type: "labelled",
+    unit: "environment steps",
+    label: "state",
+    help: "The same in steps of the rollouts that the learner has seen",
+  },
+  filteredRollouts: {
+    name: "skein_coordinator_filtered_rollouts",
+    type: "labelled",
+    unit: "rollouts",
+    label: "reason",
+    help: "Rollouts left out of training, by reason",
+  },
+  filteredSteps: {
+    name: "skein_coordinator_filtered_steps",
+    type: "labelled",
+    unit: "environment steps",
+    label: "reason",
+    help: "Steps left out of training, by reason",
+  },
+  failedRollouts: {
+    name: "skein_coordinator_failed_rollouts",
+    type: "labelled",
+    unit: "rollouts",
+    label: "reason",
+    help: "Requests that came to nothing, by reason",
+  },
+  failedSteps: {
+    name: "skein_coordinator_failed_steps",
+    type: "labelled",
+    unit: "environment steps",
+    label: "reason",
+    help: "Steps of delivered rollouts that came to nothing, by reason",
+  },
+  imbalanceRollouts: {
+    name: "skein_coordinator_books_imbalance_rollouts",
+    type: "gauge",
+    unit: "rollouts",
+    help: "submitted − (trained + stale + filtered + failed + inFlight); anything but 0 is a mistake in Skein",
+  },
+  imbalanceSteps: {
+    name: "skein_coordinator_books_imbalance_steps",
+    type: "gauge",
+    unit: "environment steps",
+    help: "The same in steps",
   },
   phase: {
     name: "skein_coordinator_phase",
@@ -145,6 +205,13 @@ export const coordinatorMetricTable = {
     help: "1 for the phase the run is in, 0 for the others",
   },
 } as const satisfies MetricTable;
+
+/** What becomes of a rollout that a learner has received; filtered and failed by their reason. */
+const SETTLED = ["trained", "stale", "voidedGroup", "duplicate", "refused"] as const;
+
+/** What a learner's loop is at, one at a time. */
+export const LEARNER_PARTS = ["waiting", "training", "publishing", "checkpointing"] as const;
+export type LearnerPart = (typeof LEARNER_PARTS)[number];
 
 export const learnerMetricTable = {
   envSteps: {
@@ -175,43 +242,75 @@ export const learnerMetricTable = {
     name: "skein_learner_received_rollouts_total",
     type: "counter",
     unit: "rollouts",
-    help: "Rollouts that arrived, repeats included",
+    help: "Rollouts that arrived, without repeats of the same attempt; = settled + held",
   },
-  trainedRollouts: {
-    name: "skein_learner_trained_rollouts_total",
+  repeatedRollouts: {
+    name: "skein_learner_repeated_rollouts_total",
     type: "counter",
     unit: "rollouts",
-    help: "Rollouts trained on",
+    help: "Deliveries of an attempt that is held or settled already: repeats after a break, which change nothing",
   },
-  duplicateRollouts: {
-    name: "skein_learner_duplicate_rollouts_total",
+  settledRollouts: {
+    name: "skein_learner_settled_rollouts_total",
     type: "counter",
     unit: "rollouts",
-    help: "Rollouts that had arrived before, acknowledged and dropped",
+    label: "outcome",
+    values: SETTLED,
+    help: "Rollouts by what became of them: trained on; stale; filtered (voidedGroup); failed (duplicate, refused)",
   },
-  staleRollouts: {
-    name: "skein_learner_stale_rollouts_total",
+  settledSteps: {
+    name: "skein_learner_settled_steps_total",
     type: "counter",
-    unit: "rollouts",
-    help: "Rollouts dropped because their policyLag exceeds staleness.maxPolicyLag",
+    unit: "environment steps",
+    label: "outcome",
+    values: SETTLED,
+    help: "Steps of those rollouts",
   },
-  orphanedRollouts: {
-    name: "skein_learner_orphaned_rollouts_total",
+  staleRows: {
+    name: "skein_learner_stale_rows_total",
     type: "counter",
-    unit: "rollouts",
-    help: "Rollouts dropped because their version is newer than this learner's: it has gone back to a checkpoint",
+    unit: "rows",
+    help: "Rows of rollouts dropped because their policyLag exceeds staleness.maxPolicyLag",
   },
   refusedRollouts: {
     name: "skein_learner_refused_rollouts_total",
     type: "counter",
     unit: "rollouts",
-    help: "Rollouts sent back: of another run, of the wrong shape, or empty",
+    label: "reason",
+    values: ["run", "key", "shape", "version", "notFinite", "range"],
+    help: "Rollouts refused: of another run, ids or columns that contradict themselves, versions that do not exist, NaN or infinity, choices that do not exist",
+  },
+  heldRollouts: {
+    name: "skein_learner_held_rollouts",
+    type: "gauge",
+    unit: "rollouts",
+    help: "Rollouts that wait for their group or batch, or are being trained on",
+  },
+  heldSteps: {
+    name: "skein_learner_held_steps",
+    type: "gauge",
+    unit: "environment steps",
+    help: "Steps of those rollouts; near the capacity = the learner is the bottleneck",
+  },
+  heldStepsCapacity: {
+    name: "skein_learner_held_steps_capacity",
+    type: "gauge",
+    unit: "environment steps",
+    help: "Steps held at which senders get no room for more while there is a batch to train on",
   },
   rolloutBytes: {
     name: "skein_learner_rollout_bytes_total",
     type: "counter",
     unit: "bytes",
     help: "Encoded size of the rollouts that arrived",
+  },
+  seconds: {
+    name: "skein_learner_seconds_total",
+    type: "counter",
+    unit: "seconds",
+    label: "part",
+    values: LEARNER_PARTS,
+    help: "Wall time of the learner's loop by what it is at, one part at a time: waiting for rollouts, training, publishing, checkpointing",
   },
   batchWaitSeconds: {
     name: "skein_learner_batch_wait_seconds",
@@ -277,6 +376,12 @@ export const learnerMetricTable = {
     buckets: DURATIONS,
     help: "Time to write one checkpoint",
   },
+  failedCheckpoints: {
+    name: "skein_learner_failed_checkpoints_total",
+    type: "counter",
+    unit: "checkpoints",
+    help: "Checkpoints that could not be written: the run goes on, an older one stays the newest",
+  },
   lastCheckpointTimestamp: {
     name: "skein_learner_last_checkpoint_timestamp_seconds",
     type: "gauge",
@@ -293,13 +398,37 @@ export const learnerMetricTable = {
     name: "skein_learner_policy_lag_mean_versions",
     type: "gauge",
     unit: "versions",
-    help: "Mean policyLag of the rows of the last batch",
+    help: "Mean policyLag of the rollouts of the last batch",
   },
   policyLagMax: {
     name: "skein_learner_policy_lag_max_versions",
     type: "gauge",
     unit: "versions",
-    help: "Largest policyLag of the rows of the last batch",
+    help: "Largest policyLag of the rollouts of the last batch",
+  },
+  inFlightLagMean: {
+    name: "skein_learner_in_flight_lag_mean_versions",
+    type: "gauge",
+    unit: "versions",
+    help: "Mean part of it that passed until arrival: version at arrival − oldest version",
+  },
+  inFlightLagMax: {
+    name: "skein_learner_in_flight_lag_max_versions",
+    type: "gauge",
+    unit: "versions",
+    help: "Largest part of it that passed until arrival: version at arrival − oldest version",
+  },
+  inQueueLagMean: {
+    name: "skein_learner_in_queue_lag_mean_versions",
+    type: "gauge",
+    unit: "versions",
+    help: "Mean part of it that passed at the learner: version at training − version at arrival",
+  },
+  inQueueLagMax: {
+    name: "skein_learner_in_queue_lag_max_versions",
+    type: "gauge",
+    unit: "versions",
+    help: "Largest part of it that passed at the learner: version at training − version at arrival",
   },
   lossStats: {
     name: "skein_learner_loss_stats",

@@ -1,5 +1,6 @@
 /** An actor process: joins the run, starts its seats, works until the run is finished or it is asked to stop. */
 import { listening, steadySeconds, withTeardown, type ServiceHost } from "../../core/services.js";
+import { securityOf } from "../../core/security/credentials.js";
 import { createActorMetrics } from "../../core/telemetry/metrics.js";
 import { openSideDoor } from "../../core/telemetry/side-door.js";
 import { createTransport, describeRun } from "../../core/transport/create.js";
@@ -16,10 +17,11 @@ export async function runActor(
   identity: ActorIdentity,
   host: ServiceHost,
 ): Promise<void> {
-  const { runId, config } = await describeRun(coordinator, host.signal);
+  const { runId, config } = await describeRun(coordinator, host.credentials, host.signal);
   host.log.level = config.logLevel;
+  const security = securityOf(config.security, host.credentials);
   await withTeardown(async (keep) => {
-    const transport = keep(createTransport(config.transport));
+    const transport = keep(createTransport(config.transport, security));
     const control = keep(transport.connectControl(coordinator));
     const weights = new WeightsStore(config.deterministic ? config.staleness.maxPolicyLag + 3 : 1);
     const beat = () => ({ appliedVersion: weights.version, appliedHash: weights.rootHash, running: [] });
@@ -30,7 +32,7 @@ export async function runActor(
     host.log.info({ engine, detail: engineDetail }, "seats ready");
     const detail = () => ({ phase: session.phase, policyVersion: weights.version, seats: seats.all.length });
     const health = () => ({ ok: session.phase !== "waiting", detail: { ...detail(), engine } });
-    const door = keep(await openSideDoor(config.actors.http, metrics.registry, health));
+    const door = keep(await openSideDoor(config.actors.http, metrics.registry, health, security));
     host.emit(listening("actor", "", door.url));
     const follower = await openWeights(config, transport, control, metrics, host.log, keep);
     const learner = keep(new LearnerLine((address) => transport.connectRollouts(address)));

@@ -84,7 +84,7 @@ describe("/metrics", () => {
     const page = parsePrometheus(await metrics.registry.metrics());
     expect(valueOf(page, "skein_coordinator_registered_actors")).toBe(3);
     expect(valueOf(page, "skein_coordinator_granted_requests_total")).toBe(5);
-    expect(valueOf(page, "skein_coordinator_voided_requests_total")).toBe(0);
+    expect(valueOf(page, "skein_coordinator_expired_leases_total")).toBe(0);
   });
 
   it("shows loss stats by name, NaN included", async () => {
@@ -94,6 +94,15 @@ describe("/metrics", () => {
     const page = parsePrometheus(await metrics.registry.metrics());
     expect(valueOf(page, "skein_learner_loss_stats", { name: "entropy" })).toBe(0.5);
     expect(valueOf(page, "skein_learner_loss_stats", { name: "klK3" })).toBeNaN();
+  });
+
+  it("forgets the labels that a replacement does not name", async () => {
+    const metrics = createCoordinatorMetrics(bare);
+    metrics.actorAppliedVersion.replace({ a: 1, b: 2 });
+    metrics.actorAppliedVersion.replace({ b: 3 });
+    const page = await metrics.registry.metrics();
+    expect(valueOf(parsePrometheus(page), "skein_coordinator_actor_applied_version", { actor: "b" })).toBe(3);
+    expect(page).not.toContain('actor="a"');
   });
 
   it("says that mean return and applied version are unknown before there are any", async () => {

@@ -2,7 +2,7 @@
 import { describe } from "vitest";
 import { controlConformance } from "./conformance/control.js";
 import { kinds } from "./conformance/harness.js";
-import { rolloutConformance } from "./conformance/rollouts.js";
+import { answerConformance, rolloutConformance } from "./conformance/rollouts.js";
 import { settlementConformance } from "./conformance/settlement.js";
 import { relayConformance, weightsConformance } from "./conformance/weights.js";
 
@@ -11,5 +11,6 @@ describe.each(kinds)("the $kind transport", (kind) => {
   weightsConformance(kind);
   relayConformance(kind);
   rolloutConformance(kind);
+  answerConformance(kind);
   settlementConformance(kind);
 });

@@ -8,6 +8,7 @@ import { protoPath } from "grpc-health-check";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { encodeRollout } from "../../core/transport/codec.js";
 import { encodeFrames, frameCodec, split } from "../../core/transport/frames.js";
+import { OPEN } from "../../core/security/credentials.js";
 import { createGrpcTransport } from "../../core/transport/grpc/index.js";
 import {
   rolloutAck,
@@ -39,7 +40,7 @@ function open<T extends Closable>(closable: T): T {
 }
 
 function make(options: Partial<TransportOptions> = {}, version?: number): Transport {
-  return open(createGrpcTransport({ ...OPTIONS, ...options }, version));
+  return open(createGrpcTransport({ ...OPTIONS, ...options }, OPEN, version));
 }
 
 beforeEach(() => {

@@ -1,0 +1,201 @@
+/**
+ * A lasting connection to a NATS server, made of one connection after another. Always: at most one is up; what hangs
+ * on a connection (subscriptions, answers waited for) ends with it and is begun anew by `onUp` on the next; a
+ * connection that answers no ping within `keepaliveSeconds` is given up.
+ *
+ * The client library's own reconnecting is off: it keeps what was written before the break in doubt and, where the
+ * network swallows everything, waits for its last write before it closes (NodeTransport._closed of nats 2.29).
+ */
+import { setTimeout as sleep } from "node:timers/promises";
+import { connect, ErrorCode as NatsCode, NatsError, type NatsConnection } from "nats";
+import { messageOf, SkeinError } from "../../errors.js";
+import { settledWithin } from "../../waiting.js";
+import { Backoff, closedHere } from "../retry.js";
+import type { TransportOptions } from "../transport.js";
+import { LinkBroken } from "../wire.js";
+import type { RunPlace } from "./address.js";
+
+/** Seconds that the goodbye to a server may take. */
+const GOODBYE_SECONDS = 1;
+/** Longer than any connection lives: the library's own pings would close it in a way that can hang. */
+const NO_PINGS_MS = 2 ** 31 - 1;
+
+export interface LinkHooks {
+  /** A connection is there; whoever waits for one gets it once this has resolved. Its error ends the connection. */
+  onUp(connection: NatsConnection): Promise<void>;
+  /** The connection is gone. */
+  onDown(detail: string): void;
+  /** The server refuses this side for good; called at most once. */
+  onRefused?(error: SkeinError): void;
+}
+
+interface Waiter {
+  readonly resolve: (connection: NatsConnection) => void;
+  readonly reject: (error: Error) => void;
+}
+
+export class NatsLink {
+  /** The last thing heard of the connection. */
+  trouble = "no connection";
+  private connection: NatsConnection | null = null;
+  private refusal: SkeinError | null = null;
+  private readonly waiters = new Set<Waiter>();
+  private readonly closing = new AbortController();
+  private readonly over: Promise<void>;
+
+  constructor(
+    readonly place: RunPlace,
+    private readonly options: TransportOptions,
+    private readonly hooks: LinkHooks,
+  ) {
+    this.over = this.run();
+  }
+
+  /** The present connection; null = none. */
+  get current(): NatsConnection | null {
+    return this.connection;
+  }
+
+  /**
+   * The connection, waiting for one until `connectBy` (performance.now() milliseconds). Rejects LinkBroken when there
+   * is none by then, REFUSED where the server does not let this side in.
+   */
+  async reach(connectBy: number): Promise<NatsConnection> {
+    if (this.refusal !== null) throw this.refusal;
+    if (this.closing.signal.aborted) throw closedHere(this.place.address);
+    if (this.connection !== null) return this.connection;
+    return new Promise((resolve, reject) => {
+      const waiter: Waiter = {
+        resolve: (connection) => settle(() => resolve(connection)),
+        reject: (error) => settle(() => reject(error)),
+      };
+      const timer = setTimeout(
+        () => waiter.reject(new LinkBroken(this.trouble)),
+        Math.max(0, connectBy - performance.now()),
+      );
+      const settle = (act: () => void): void => {
+        clearTimeout(timer);
+        this.waiters.delete(waiter);
+        act();
+      };
+      this.waiters.add(waiter);
+    });
+  }
+
+  /** Gives `connection` up and makes another. */
+  restart(connection: NatsConnection, detail: string): void {
+    if (connection.isClosed()) return;
+    this.trouble = detail;
+    void connection.close();
+  }
+
+  /** Ends the connection after what was written has gone out. */
+  async close(): Promise<void> {
+    if (!this.closing.signal.aborted) {
+      if (this.connection !== null) await settledWithin(this.connection.flush(), GOODBYE_SECONDS);
+      this.closing.abort();
+      for (const waiter of this.waiters) waiter.reject(new LinkBroken("closed here"));
+      void this.connection?.close();
+    }
+    // A dial under way cannot be called off; what it opens is closed at once.
+    await settledWithin(this.over, GOODBYE_SECONDS);
+  }
+
+  private async run(): Promise<void> {
+    const { signal } = this.closing;
+    const backoff = new Backoff();
+    while (!signal.aborted && this.refusal === null) {
+      try {
+        const connection = await this.open();
+        backoff.reset();
+        await this.live(connection);
+      } catch (error) {
+        this.trouble = messageOf(error);
+        if (error instanceof SkeinError) this.refuse(error);
+      }
+      await sleep(backoff.next(), undefined, { signal }).catch(() => undefined);
+    }
+  }
+
+  private async open(): Promise<NatsConnection> {
+    const { server, address } = this.place;
+    try {
+      return await connect({
+        servers: server,
+        name: "skein",
+        reconnect: false,
+        // The system's resolver, which knows /etc/hosts and search domains; the library's own does not.
+        resolve: false,
+        timeout: 1000 * this.options.deadlineSeconds,
+        pingInterval: NO_PINGS_MS,
+        noAsyncTraces: true,
+      });
+    } catch (error) {
+      throw refusalOf(error, address) ?? error;
+    }
+  }
+
+  /** Until the connection is gone. */
+  private async live(connection: NatsConnection): Promise<void> {
+    const gone = connection.closed();
+    const leave = (): void => void connection.close();
+    this.closing.signal.addEventListener("abort", leave, { once: true });
+    if (this.closing.signal.aborted) leave();
+    const pings = this.ping(connection);
+    try {
+      await Promise.race([this.hooks.onUp(connection), gone]);
+      if (!connection.isClosed()) {
+        this.connection = connection;
+        for (const waiter of this.waiters) waiter.resolve(connection);
+        this.trouble = "the connection broke";
+        const error = await gone;
+        if (error instanceof Error) this.trouble = error.message;
+      }
+    } finally {
+      clearInterval(pings);
+      this.closing.signal.removeEventListener("abort", leave);
+      this.connection = null;
+      this.hooks.onDown(this.trouble);
+      await connection.close();
+    }
+  }
+
+  /** Anything heard counts: behind megabytes of rollouts a pong comes late. */
+  private ping(connection: NatsConnection): NodeJS.Timeout {
+    let answered = true;
+    let heard = 0;
+    return setInterval(() => {
+      const { inMsgs } = connection.stats();
+      if (!answered && inMsgs === heard) {
+        this.restart(connection, `no answer to a ping within ${this.options.keepaliveSeconds} s`);
+        return;
+      }
+      heard = inMsgs;
+      if (!answered) return;
+      answered = false;
+      connection.flush().then(
+        () => (answered = true),
+        () => undefined,
+      );
+    }, 1000 * this.options.keepaliveSeconds);
+  }
+
+  private refuse(error: SkeinError): void {
+    this.refusal = error;
+    for (const waiter of this.waiters) waiter.reject(error);
+    this.hooks.onRefused?.(error);
+  }
+}
+
+/** REFUSED where the server will not let this side in however often it asks, else null. */
+function refusalOf(error: unknown, address: string): SkeinError | null {
+  if (!(error instanceof NatsError)) return null;
+  const refused: readonly string[] = [NatsCode.AuthorizationViolation, NatsCode.BadAuthentication];
+  if (!refused.includes(error.code)) return null;
+  const advice = "check security.tokenFile and security.tls against the server's own settings";
+  return new SkeinError(
+    "REFUSED",
+    `the NATS server of ${address} refuses this side (${error.message}): ${advice}`,
+    { cause: error },
+  );
+}
