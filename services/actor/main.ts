@@ -9,6 +9,7 @@ import { Actor } from "./actor.js";
 import { joinRun, type ActorIdentity } from "./join.js";
 import { LearnerLine } from "./learner-line.js";
 import { startSeats } from "./seat.js";
+import { openWeights } from "./weights-line.js";
 import { WeightsStore } from "./weights-store.js";
 
 /** `coordinator` is `host:port`. Throws what an environment or engine failed with. */
@@ -23,10 +24,10 @@ export async function runActor(
   await withTeardown(async (keep) => {
     const transport = keep(createTransport(config.transport, security));
     const control = keep(transport.connectControl(coordinator));
-    const weights = new WeightsStore(config.staleness.maxPolicyLag + 3);
+    const weights = new WeightsStore(config.deterministic ? config.staleness.maxPolicyLag + 3 : 1);
     let actor: Actor | null = null;
     const beat = () => ({
-      ...{ appliedVersion: weights.version, appliedHash: "" },
+      ...{ appliedVersion: weights.version, appliedHash: weights.rootHash },
       running: actor?.running ?? [],
     });
     const session = keep(await joinRun(control, identity, beat));
@@ -53,9 +54,10 @@ export async function runActor(
         onSettled: () => watchdog.progress(),
       }),
     );
+    const follower = await openWeights(config, transport, control, metrics, host.log, keep);
     const identities = { runId, actorId: identity.name, coordinator };
     const kind = { deterministic: config.deterministic, groups: config.groups !== null };
-    const lines = { control, session, learner, weights, watchdog, seats: seats.all };
+    const lines = { control, session, learner, follower, weights, watchdog, seats: seats.all };
     actor = new Actor({ ...identities, ...kind, ...lines, ...basics });
     await actor.run(host.signal);
     await seats.stop();
