@@ -3,7 +3,7 @@ import { listening, steadySeconds, withTeardown, type ServiceHost } from "../../
 import { securityOf } from "../../core/security/credentials.js";
 import { createActorMetrics } from "../../core/telemetry/metrics.js";
 import { openSideDoor } from "../../core/telemetry/side-door.js";
-import { createTransport, describeRun } from "../../core/transport/create.js";
+import { describeRun } from "../../core/transport/create.js";
 import { Watchdog } from "../../core/watchdog.js";
 import { Actor } from "./actor.js";
 import { joinRun, type ActorIdentity } from "./join.js";
@@ -18,11 +18,16 @@ export async function runActor(
   identity: ActorIdentity,
   host: ServiceHost,
 ): Promise<void> {
-  const { runId, config } = await describeRun(coordinator, host.credentials, host.signal);
+  const { runId, config } = await describeRun(
+    coordinator,
+    host.credentials,
+    host.signal,
+    host.createTransport,
+  );
   host.log.level = config.logLevel;
   const security = securityOf(config.security, host.credentials);
   await withTeardown(async (keep) => {
-    const transport = keep(createTransport(config.transport, security));
+    const transport = keep(host.createTransport(config.transport, security));
     const control = keep(transport.connectControl(coordinator));
     const weights = new WeightsStore(config.deterministic ? config.staleness.maxPolicyLag + 3 : 1);
     let actor: Actor | null = null;
