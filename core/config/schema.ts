@@ -231,6 +231,9 @@ export const runConfigSchema = z.strictObject({
         .describe(
           "Actors that take weights from one process directly; the others take them from those. 0 = all from the coordinator",
         ),
+      relayAddress: address
+        .default("127.0.0.1:0")
+        .describe("Where an actor hands weights on to others; not used with NATS, whose broker does"),
     })
     .prefault({})
     .describe("How weights travel"),

@@ -16,9 +16,12 @@ const DURATIONS = [
 const LENGTHS = [
   1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 20_000, 50_000, 100_000,
 ] as const;
+
 /** What an actor's seat can be at. */
 export const SEAT_STAGES = ["work", "weights", "collect", "take", "settle"] as const;
 export type SeatStage = (typeof SEAT_STAGES)[number];
+
+const WEIGHTS_MODES = ["full", "delta"] as const;
 
 const PHASES = ["waiting", "running", "finished"] as const satisfies readonly Phase[];
 
@@ -82,6 +85,22 @@ export const coordinatorMetricTable = {
     unit: "snapshots",
     help: "Weights snapshots taken from the learner",
   },
+  weightsReceivedBytes: {
+    name: "skein_coordinator_weights_received_bytes_total",
+    type: "counter",
+    unit: "bytes",
+    label: "mode",
+    values: WEIGHTS_MODES,
+    help: "Payloads of weights that the learner published",
+  },
+  weightsSentBytes: {
+    name: "skein_coordinator_weights_sent_bytes_total",
+    type: "counter",
+    unit: "bytes",
+    label: "mode",
+    values: WEIGHTS_MODES,
+    help: "Payloads of weights asked for by actors; with relays, few of them ask the coordinator",
+  },
   watchers: {
     name: "skein_coordinator_watchers",
     type: "gauge",
@@ -99,14 +118,14 @@ export const coordinatorMetricTable = {
     type: "labelled",
     unit: "seconds",
     label: "actor",
-    help: "Time since an actor was last heard of",
+    help: "Time since an actor was last heard of; the first 64 places of the fleet",
   },
   actorAppliedVersion: {
     name: "skein_coordinator_actor_applied_version",
     type: "labelled",
     unit: "version",
     label: "actor",
-    help: "Newest policy version that an actor uses; −1 = none yet",
+    help: "Newest policy version that an actor uses; −1 = none yet; the first 64 places of the fleet",
   },
   waitingSeats: {
     name: "skein_coordinator_waiting_seats",
@@ -384,6 +403,14 @@ export const learnerMetricTable = {
     buckets: DURATIONS,
     help: "Time to hand one weights snapshot to the coordinator",
   },
+  weightsSentBytes: {
+    name: "skein_learner_weights_sent_bytes_total",
+    type: "counter",
+    unit: "bytes",
+    label: "mode",
+    values: WEIGHTS_MODES,
+    help: "Payloads of weights handed to the coordinator",
+  },
   checkpointSeconds: {
     name: "skein_learner_checkpoint_seconds",
     type: "histogram",
@@ -557,6 +584,43 @@ export const actorMetricTable = {
     type: "gauge",
     unit: "version",
     help: "Policy version last applied; −1 before the first",
+  },
+  weightsReceivedBytes: {
+    name: "skein_actor_weights_received_bytes_total",
+    type: "counter",
+    unit: "bytes",
+    label: "mode",
+    values: WEIGHTS_MODES,
+    help: "Payloads of weights that arrived, before they are checked",
+  },
+  weightsSentBytes: {
+    name: "skein_actor_weights_sent_bytes_total",
+    type: "counter",
+    unit: "bytes",
+    label: "mode",
+    values: WEIGHTS_MODES,
+    help: "Payloads of weights handed on to other actors",
+  },
+  weightsSyncSeconds: {
+    name: "skein_actor_weights_sync_seconds",
+    type: "histogram",
+    unit: "seconds",
+    buckets: DURATIONS,
+    label: "mode",
+    values: WEIGHTS_MODES,
+    help: "Time from when the coordinator had a version to when it was checked and given to this actor's threads",
+  },
+  rejectedWeights: {
+    name: "skein_actor_rejected_weights_total",
+    type: "counter",
+    unit: "payloads",
+    help: "Payloads of weights that did not match their checksums or hashes and were thrown away",
+  },
+  relayFallbacks: {
+    name: "skein_actor_relay_fallbacks_total",
+    type: "counter",
+    unit: "fetches",
+    help: "Fetches of weights from the coordinator because the relay that was to bring them failed",
   },
   weightSwaps: {
     name: "skein_actor_weight_swaps_total",
