@@ -5,7 +5,7 @@ import { markdownTable } from "../core/markdown.js";
 import { median } from "./alternate.js";
 import type { BenchResult } from "./engine.js";
 import { LineProcess } from "./lines.js";
-import { NatsServer } from "./nats-server.js";
+import { startNatsServer } from "./nats-server.js";
 import type { Ratio } from "./report.js";
 import type { TogetherOptions } from "./together.js";
 
@@ -41,7 +41,7 @@ async function rateOf(options: TogetherOptions): Promise<number> {
 export async function benchDelivery(options: DeliveryOptions, say: Say): Promise<BenchResult> {
   const { repeats, set, ...rest } = options;
   const rates = new Map<Kind, number[]>(KINDS.map((kind) => [kind, []]));
-  const broker = await NatsServer.start().catch((error: unknown) => {
+  const broker = await startNatsServer().catch((error: unknown) => {
     say(`no NATS: ${messageOf(error)}`);
     return null;
   });
@@ -56,7 +56,7 @@ export async function benchDelivery(options: DeliveryOptions, say: Say): Promise
       }
     }
   } finally {
-    await broker?.stop();
+    await broker?.close();
   }
   const memory = median(rates.get("memory")!);
   const ratios = KINDS.slice(1).map((kind): Ratio => {

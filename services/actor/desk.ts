@@ -75,7 +75,9 @@ export class Desk {
       if (reply.phase === "finished") return null;
       learner.moveTo(reply.learnerAddress);
       if (reply.requests.length === 0) continue;
-      this.lastRequestId = Math.max(lastRequestId, ...reply.requests.map(({ requestId }) => requestId));
+      const requestIds = reply.requests.map(({ requestId }) => requestId);
+      this.lastRequestId = Math.max(lastRequestId, ...requestIds);
+      log.debug({ seat, requestIds }, "work granted");
       return reply.requests;
     }
     return null;

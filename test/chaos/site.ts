@@ -7,6 +7,7 @@ import { Skein } from "../e2e/skein.js";
 import { freePort, NatsServer } from "../nats-server.js";
 import { Proxy } from "../transport/proxy.js";
 import { Namespace, SmallDisk, type Borrowed } from "./machine.js";
+import { Repeater } from "./repeater.js";
 import type { Schedule, TransportKind, Wire } from "./schedule.js";
 import { impatientCartPole, merged, type Settings } from "./settings.js";
 import { Shuffler } from "./shuffler.js";
@@ -132,6 +133,7 @@ export class Site {
     const broker = await NatsServer.start("", this.host);
     this.broker = broker;
     this.borrowed.push({ release: () => broker.stop() });
+    if (needs.shuffler === true) this.keep(await Repeater.open(broker.url, this.placing.seed));
     if (needs.outsider === "namespace") return { transport: { nats: { url: broker.url } } };
     const { address } = await this.proxyFor("data", broker.url.replace("nats://", ""));
     return { transport: { nats: { url: `nats://${address}` } } };
