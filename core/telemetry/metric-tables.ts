@@ -14,6 +14,14 @@ const DURATIONS = [
 
 const WEIGHTS_MODES = ["full", "delta"] as const;
 
+/** Upper bounds of the histograms of lengths, steps. */
+const LENGTHS = [
+  1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 20_000, 50_000, 100_000,
+] as const;
+/** What an actor's seat can be at. */
+export const SEAT_STAGES = ["work", "weights", "collect", "take", "settle"] as const;
+export type SeatStage = (typeof SEAT_STAGES)[number];
+
 const PHASES = ["waiting", "running", "finished"] as const satisfies readonly Phase[];
 
 interface DescriptorBase {
@@ -195,6 +203,39 @@ export const coordinatorMetricTable = {
     type: "gauge",
     unit: "environment steps",
     help: "The same in steps",
+  },
+  sealedGroups: {
+    name: "skein_coordinator_sealed_groups_total",
+    type: "counter",
+    unit: "groups",
+    help: "Groups of which the learner had every member",
+  },
+  voidedGroups: {
+    name: "skein_coordinator_voided_groups_total",
+    type: "counter",
+    unit: "groups",
+    help: "Groups void at their deadline, or because a member was lost too often",
+  },
+  sealedEpisodeSteps: {
+    name: "skein_coordinator_sealed_episode_steps",
+    type: "histogram",
+    unit: "environment steps",
+    buckets: LENGTHS,
+    help: "Length of the episodes of sealed groups",
+  },
+  voidedEpisodeSteps: {
+    name: "skein_coordinator_voided_episode_steps",
+    type: "histogram",
+    unit: "environment steps",
+    buckets: LENGTHS,
+    help: "Length of the episodes of void groups, as far as they had come; longer than those of sealed groups = a bias to short episodes",
+  },
+  stragglerSteps: {
+    name: "skein_coordinator_straggler_steps",
+    type: "histogram",
+    unit: "environment steps",
+    buckets: LENGTHS,
+    help: "Steps so far of the members for which a void group did not wait",
   },
   phase: {
     name: "skein_coordinator_phase",
@@ -452,32 +493,90 @@ export const actorMetricTable = {
     unit: "episodes",
     help: "Episodes ended, terminated or truncated",
   },
-  fragments: {
-    name: "skein_actor_fragments_total",
+  rollouts: {
+    name: "skein_actor_rollouts_total",
     type: "counter",
-    unit: "fragments",
-    help: "Fragments collected and acknowledged by the learner",
+    unit: "rollouts",
+    help: "Rollouts collected: fragments, or episodes of groups' members",
+  },
+  refusedRollouts: {
+    name: "skein_actor_refused_rollouts_total",
+    type: "counter",
+    unit: "rollouts",
+    help: "Rollouts that the learner refused; they are dropped",
+  },
+  resentRollouts: {
+    name: "skein_actor_resent_rollouts_total",
+    type: "counter",
+    unit: "rollouts",
+    help: "Rollouts sent once more because the learner's address had changed",
+  },
+  returnedRequests: {
+    name: "skein_actor_returned_requests_total",
+    type: "counter",
+    unit: "requests",
+    label: "reason",
+    values: ["environment", "deadline"],
+    help: "Requests given back to the coordinator: the environment failed, or the time was up before the first step",
+  },
+  rolloutBytes: {
+    name: "skein_actor_rollout_bytes_total",
+    type: "counter",
+    unit: "bytes",
+    help: "Size of the rollouts collected, before they are encoded",
+  },
+  seatSeconds: {
+    name: "skein_actor_seat_seconds_total",
+    type: "counter",
+    unit: "seconds",
+    label: "stage",
+    values: SEAT_STAGES,
+    help: "Wall time of all seats, by what they were at: work = waiting for the coordinator to give work, weights = for the weights it asks for, collect = playing, take = waiting for the learner to take the rollout before, settle = for room in actors.unsettledBytes. A seat is at one of them at any time",
+  },
+  unsettledRollouts: {
+    name: "skein_actor_unsettled_rollouts",
+    type: "gauge",
+    unit: "rollouts",
+    help: "Rollouts collected that the learner has not settled yet",
+  },
+  untakenRollouts: {
+    name: "skein_actor_untaken_rollouts",
+    type: "gauge",
+    unit: "rollouts",
+    help: "Those of them that the learner has not even taken: the queue",
+  },
+  unsettledBytes: {
+    name: "skein_actor_unsettled_bytes",
+    type: "gauge",
+    unit: "bytes",
+    help: "Size of the rollouts not settled",
+  },
+  unsettledCapacityBytes: {
+    name: "skein_actor_unsettled_capacity_bytes",
+    type: "gauge",
+    unit: "bytes",
+    help: "Size of unsettled rollouts at which the actor collects no more",
   },
   inferenceSeconds: {
     name: "skein_actor_inference_seconds",
     type: "histogram",
     unit: "seconds",
     buckets: DURATIONS,
-    help: "Time spent in the policy network, per fragment",
+    help: "Time spent in the policy network, per rollout",
   },
   environmentSeconds: {
     name: "skein_actor_environment_seconds",
     type: "histogram",
     unit: "seconds",
     buckets: DURATIONS,
-    help: "Time spent stepping environments, per fragment",
+    help: "Time spent stepping environments, per rollout",
   },
   sendWaitSeconds: {
     name: "skein_actor_send_wait_seconds",
     type: "histogram",
     unit: "seconds",
     buckets: DURATIONS,
-    help: "Time from handing a rollout to the transport to its acknowledgement; large = back-pressure",
+    help: "Time from handing a rollout to the transport until the learner has taken it; large = back-pressure",
   },
   policyVersion: {
     name: "skein_actor_policy_version",

@@ -29,8 +29,9 @@ import type { RolloutRequest } from "../../core/types.js";
 import { modeOf } from "../../core/weights/manifest.js";
 import { BookReader } from "./books.js";
 import { Commits } from "./commits.js";
-import { Dispatch } from "./dispatch.js";
+import { Dispatch, type Method } from "./dispatch.js";
 import { Gauges } from "./gauges.js";
+import { groupEvents } from "./group-events.js";
 import type { Lease } from "./leases.js";
 import { Pause } from "./pause.js";
 import type { RunRecord } from "./run-state.js";
@@ -53,6 +54,7 @@ export interface CoordinatorOptions {
   readonly log: Logger;
   /** Milliseconds of a steady clock. */
   readonly now: () => number;
+  readonly method?: Method;
 }
 
 export class Coordinator implements Control {
@@ -72,8 +74,15 @@ export class Coordinator implements Control {
 
   /** Throws BOOKS_MISMATCH where the store is of another run. */
   constructor(private readonly options: CoordinatorOptions) {
-    const { config, store, now, notice, metrics } = options;
-    this.dispatch = new Dispatch({ config, store, now });
+    const { config, store, now, notice, metrics, method = {} } = options;
+    this.gauges = new Gauges(metrics);
+    this.dispatch = new Dispatch({
+      config,
+      store,
+      now,
+      method,
+      events: groupEvents(metrics, (text) => this.warn(text)),
+    });
     this.runId = this.run.runId;
     const patienceSeconds = config.transport.reconnectSeconds;
     this.commits = new Commits(store, { patienceSeconds, now, notice });
@@ -84,7 +93,6 @@ export class Coordinator implements Control {
     const restored = this.weightsLog.newest(1)[0] ?? null;
     this.weights = new WeightsRegistry({ keep, weights: config.weights, restored, now });
     this.books = new BookReader(store);
-    this.gauges = new Gauges(metrics);
     this.measure();
     this.audit();
   }

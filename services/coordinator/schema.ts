@@ -30,7 +30,8 @@ CREATE TABLE run (
   seenSteps INTEGER NOT NULL,
   pausedSeconds REAL NOT NULL,
   membersSeen INTEGER NOT NULL,
-  memberSteps INTEGER NOT NULL
+  memberSteps INTEGER NOT NULL,
+  forgottenGroups INTEGER NOT NULL
 ) STRICT;
 
 -- Learners whose place another has taken.

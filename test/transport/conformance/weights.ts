@@ -133,12 +133,16 @@ export function weightsConformance(kind: Kind): void {
 
     it("still gives the last announcement of a watch that the coordinator ends", async () => {
       const { control, client } = await h.coordinated(new SmallCoordinator());
+      let sawFirst: () => void = () => undefined;
+      const first = new Promise<void>((resolve) => (sawFirst = resolve));
       control.watchWeights = async function* () {
-        yield await Promise.resolve(announcementOf(1));
+        yield announcementOf(1);
+        await first;
         yield announcementOf(2);
       };
       const watch = client.watchWeights(ANY_VERSION, new AbortController().signal)[Symbol.asyncIterator]();
       expect((await watch.next()).value).toStrictEqual(announcementOf(1));
+      sawFirst();
       // Answered after the end of the watch has been sent on the same connection.
       await client.status();
       expect((await watch.next()).value).toStrictEqual(announcementOf(2));
