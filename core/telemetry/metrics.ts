@@ -33,6 +33,8 @@ export interface GaugeHandle {
 
 export interface LabelledGaugeHandle {
   set(label: string, value: number): void;
+  /** Exactly these values, by label: the others are gone. */
+  replace(values: Readonly<Record<string, number>>): void;
 }
 
 export interface StateHandle<S extends string> {
@@ -112,7 +114,12 @@ function createHandle(d: MetricDescriptor, registry: Registry): HandleOf<MetricD
     }
     case "labelled": {
       const gauge = new Gauge({ ...base, labelNames: [d.label] });
-      return { set: (label: string, value: number) => gauge.set({ [d.label]: label }, value) };
+      const set = (label: string, value: number): void => gauge.set({ [d.label]: label }, value);
+      const replace = (values: Readonly<Record<string, number>>): void => {
+        gauge.reset();
+        for (const [label, value] of Object.entries(values)) set(label, value);
+      };
+      return { set, replace };
     }
     case "state": {
       const gauge = new Gauge({ ...base, labelNames: [d.label] });

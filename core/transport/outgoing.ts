@@ -91,3 +91,10 @@ export class Outgoing {
     for (const held of all) held.onRefused(error);
   }
 }
+
+/** What becomes of a rollout that never was on its way. */
+export function rejectedSending(error: SkeinError): Sending {
+  const taken = Promise.reject<void>(error);
+  taken.catch(() => undefined);
+  return { taken, settled: Promise.reject(error) };
+}

@@ -10,7 +10,7 @@ import type { Rollout } from "../types.js";
 import { encodeRollout } from "./codec.js";
 import { encodeFrames, tooLong } from "./frames.js";
 import { rolloutAck, type RolloutAck } from "./messages.js";
-import { Outgoing } from "./outgoing.js";
+import { Outgoing, rejectedSending } from "./outgoing.js";
 import { Backoff, closedHere, unavailable } from "./retry.js";
 import { codeOr } from "./error-codes.js";
 import type { RolloutSender, Sending, TransportOptions } from "./transport.js";
@@ -49,9 +49,7 @@ export class WireRolloutSender implements RolloutSender {
       this.pump();
       return sending;
     } catch (error) {
-      const refused = Promise.reject<void>(toSkeinError(error));
-      refused.catch(() => undefined);
-      return { taken: refused, settled: Promise.reject(toSkeinError(error)) };
+      return rejectedSending(toSkeinError(error));
     }
   }
 

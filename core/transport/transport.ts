@@ -6,7 +6,7 @@
  * whichever receiver is there then; the receiver tells repeats by `rolloutId`. Weights are latest-wins: a watcher that falls behind
  * skips versions and never sees one go back.
  */
-import type { Rollout, RolloutRequest, WeightsSnapshot } from "../types.js";
+import type { Rollout, RolloutRequest, WeightsManifest } from "../types.js";
 
 export type Role = "actor" | "learner";
 
@@ -182,8 +182,52 @@ export interface RunStatus {
   readonly actors: readonly ActorStatus[];
 }
 
+/** Weights on their way. */
+export interface WeightsDelivery {
+  readonly manifest: WeightsManifest;
+  /** Full or a delta, as the manifest says (core/weights/payload.ts). Immutable. */
+  readonly payload: Uint8Array;
+}
+
+/** The newest version at hand from `oldest` to `version`. */
+export interface WeightsRequest {
+  readonly version: number;
+  readonly oldest: number;
+  /** Version whose weights the caller has: it takes a delta from it where that is smaller. null = none. */
+  readonly base: number | null;
+}
+
+/** Where weights are to be had: the coordinator, or an actor that hands on what it has verified. */
+export interface WeightsSource {
+  /**
+   * A relay waits for such a version, up to `RELAY_WAIT_SECONDS`; the coordinator does not. Throws REFUSED where
+   * there is none.
+   */
+  fetchWeights(request: WeightsRequest): Promise<WeightsDelivery>;
+}
+
+/** Longest that a relay lets another wait for weights that it is fetching itself. */
+export const RELAY_WAIT_SECONDS = 60;
+
+export interface WatchRequest {
+  /** Only versions above this one; −1 = any. */
+  readonly afterVersion: number;
+  /** Where the watcher hands weights on to others; empty = it does not. */
+  readonly relayAddress: string;
+}
+
+/** There is a newer version. The hash comes from the coordinator, so whoever brings the weights need not be trusted. */
+export interface WeightsAnnouncement {
+  readonly version: number;
+  readonly rootHash: string;
+  /** Address of the relay to fetch from; empty = the coordinator. */
+  readonly source: string;
+  /** Since it was published, when this was sent. */
+  readonly ageSeconds: number;
+}
+
 /** The coordinator's calls. The coordinator implements it; a client of it looks the same from afar. */
-export interface Control {
+export interface Control extends WeightsSource {
   register(request: RegisterRequest): Promise<RegisterReply>;
   heartbeat(request: HeartbeatRequest): Promise<HeartbeatReply>;
   /** Waits for work up to a few seconds before it answers with none. */
@@ -194,11 +238,13 @@ export interface Control {
   /** Hands out no work for `seconds`, then goes on by itself. Pausing anew sets the time anew. */
   pause(request: { readonly seconds: number; readonly reason: string }): Promise<void>;
   resume(): Promise<void>;
-  publishWeights(snapshot: WeightsSnapshot): Promise<void>;
-  /** Throws REFUSED where the version is not kept any more. */
-  fetchWeights(version: number): Promise<WeightsSnapshot>;
-  /** Every newest snapshot with a version above `afterVersion` (−1 = any), until `signal` aborts. */
-  watchWeights(afterVersion: number, signal: AbortSignal): AsyncIterable<WeightsSnapshot>;
+  /**
+   * Throws REFUSED where the version is older than the newest, or the delta's parent is not kept (publish it in full
+   * then), MESSAGE_CORRUPT where the payload does not make what the manifest says.
+   */
+  publishWeights(delivery: WeightsDelivery): Promise<void>;
+  /** Every newest version above `afterVersion`, until `signal` aborts. */
+  watchWeights(request: WatchRequest, signal: AbortSignal): AsyncIterable<WeightsAnnouncement>;
 }
 
 export interface Closable {
@@ -275,4 +321,8 @@ export interface Transport extends Closable {
   connectControl(address: string): Control & Closable;
   serveRollouts(onDelivery: DeliveryHandler, address: string): Promise<Listening>;
   connectRollouts(address: string): RolloutSender;
+  /** Hands weights on to at most `receivers` others at once; more are REFUSED. */
+  serveWeights(source: WeightsSource, address: string, receivers: number): Promise<Listening>;
+  /** One attempt a call: who fetches has somewhere else to turn to. */
+  connectWeights(address: string): WeightsSource & Closable;
 }

@@ -1,4 +1,4 @@
-/** Rollouts over any transport: exact, in order, within credits, answered. */
+/** Rollouts over any transport: exact, whole and in order. */
 import { describe, expect, it } from "vitest";
 import { SkeinError } from "../../../core/errors.js";
 import { encodeRollout } from "../../../core/transport/codec.js";
@@ -47,6 +47,43 @@ export function rolloutConformance(kind: Kind): void {
       }
     });
 
+    it("refuses a rollout over maxMessageBytes before sending it", async () => {
+      const { sender } = await h.learning(h.make({ maxMessageBytes: 100_000 }));
+      const error = await failureOf(sender.send(sampleRollout(1, 10_000)).settled);
+      expect(error.code).toBe("REFUSED");
+      expect(error.message).toMatch(
+        /^rollout run-1\/seat-3\/1\/0\/1: \d+ bytes are over the limit of 100000: /,
+      );
+    });
+
+    it("refuses a rollout whose columns contradict one another", async () => {
+      const { sender } = await h.learning();
+      const sample = sampleRollout(1);
+      const wrong = { ...sample, columns: { ...sample.columns, rewards: new Float32Array(4) } };
+      const error = await failureOf(sender.send(wrong).settled);
+      expect(error).toMatchObject({
+        code: "SHAPE",
+        message: "rollout run-1/seat-3/1/0/1: expected rewards [5], got [4]",
+      });
+    });
+
+    it("is unmoved by what the caller does to its arrays after send", async () => {
+      const { learner, sender } = await h.learning();
+      const rollout = sampleRollout(1);
+      const sent = sender.send(rollout).settled;
+      rollout.columns.rewards.fill(0);
+      await learner.ackNext();
+      await sent;
+      expect(learner.received[0]?.rollout.columns.rewards).toEqual(sampleRollout(1).columns.rewards);
+    });
+  });
+}
+
+/** Where the sender hears what the learner does with each rollout: not where a broker answers for them. */
+export function answerConformance(kind: Kind): void {
+  describe("answers to rollouts", () => {
+    const h = new Harness(kind);
+
     it("never has more untaken than there are credits", async () => {
       const { learner, sender } = await h.learning(h.make({ credits: 3 }));
       let resolved = 0;
@@ -94,36 +131,6 @@ export function rolloutConformance(kind: Kind): void {
         h.transport.connectRollouts(server.address).send(sampleRollout(1)).settled,
       );
       expect(error).toMatchObject({ code: "SHAPE", message: "not a width I know" });
-    });
-
-    it("refuses a rollout over maxMessageBytes before sending it", async () => {
-      const { sender } = await h.learning(h.make({ maxMessageBytes: 100_000 }));
-      const error = await failureOf(sender.send(sampleRollout(1, 10_000)).settled);
-      expect(error.code).toBe("REFUSED");
-      expect(error.message).toMatch(
-        /^rollout run-1\/seat-3\/1\/0\/1: \d+ bytes are over the limit of 100000: /,
-      );
-    });
-
-    it("refuses a rollout whose columns contradict one another", async () => {
-      const { sender } = await h.learning();
-      const sample = sampleRollout(1);
-      const wrong = { ...sample, columns: { ...sample.columns, rewards: new Float32Array(4) } };
-      const error = await failureOf(sender.send(wrong).settled);
-      expect(error).toMatchObject({
-        code: "SHAPE",
-        message: "rollout run-1/seat-3/1/0/1: expected rewards [5], got [4]",
-      });
-    });
-
-    it("is unmoved by what the caller does to its arrays after send", async () => {
-      const { learner, sender } = await h.learning();
-      const rollout = sampleRollout(1);
-      const sent = sender.send(rollout).settled;
-      rollout.columns.rewards.fill(0);
-      await learner.ackNext();
-      await sent;
-      expect(learner.received[0]?.rollout.columns.rewards).toEqual(sampleRollout(1).columns.rewards);
     });
   });
 }
