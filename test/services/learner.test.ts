@@ -6,8 +6,8 @@ import { SkeinError } from "../../core/errors.js";
 import type { RunEvent } from "../../core/progress.js";
 import { createLogger } from "../../core/telemetry/logger.js";
 import { box } from "../../core/env/spaces.js";
-import type { LearnerPart } from "../../core/telemetry/metric-tables.js";
-import { TimeSplit } from "../../core/telemetry/time-split.js";
+import type { LearnerStage } from "../../core/telemetry/metric-tables.js";
+import { StageClock } from "../../core/telemetry/stage-clock.js";
 import { checkpointHash, readCheckpoint, type Checkpoint } from "../../core/weights/checkpoint.js";
 import { CheckpointWriter } from "../../core/weights/checkpoint-writer.js";
 import { Checkpoints } from "../../services/learner/checkpoints.js";
@@ -71,7 +71,7 @@ async function learnerOf(
   const learner = new Learner({
     ...{ config, recipe: RECIPE, training, intake, ledger, checkpoints, folder, resumed, emit, ...shared },
     weights: from?.weights ?? freshStart(MODEL, CONFIG.run.seed).weights,
-    time: new TimeSplit<LearnerPart>(metrics.seconds, now, "waiting"),
+    time: new StageClock<LearnerStage>(metrics.seconds, now, "waiting"),
     watchdog: { progress: () => undefined, waiting: () => () => undefined },
   });
   learner.begin(resumed?.policyVersion ?? 0);
@@ -357,7 +357,7 @@ describe("a learner", () => {
     await small.learner.run(nobody, never);
     const page = parsePrometheus(await small.metrics.registry.metrics());
     const parts = ["waiting", "training", "publishing", "checkpointing"].map((part) =>
-      valueOf(page, "skein_learner_seconds_total", { part }),
+      valueOf(page, "skein_learner_seconds_total", { stage: part }),
     );
     expect(parts.every((seconds) => seconds > 0)).toBe(true);
     const sum = parts.reduce((a, b) => a + b, 0);
