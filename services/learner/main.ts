@@ -39,7 +39,7 @@ export async function runLearner(
     const dataAddress = settings.advertise ?? data.address;
     const publisher = new WeightsPublisher(control, run.config.weights, built.metrics);
     const identity = { incarnation: randomUUID(), dataAddress, control };
-    const tick = (): void => time.flush();
+    const tick = (): void => time.count();
     const membership = keep(
       await Membership.open({ ...identity, learner, intake, settlements, publisher, tick }),
     );
