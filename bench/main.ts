@@ -5,6 +5,7 @@ import { Command, InvalidArgumentError, Option } from "commander";
 import { ENGINE_IDS } from "../core/engine/select.js";
 import { messageOf } from "../core/errors.js";
 import { benchEndToEnd, type EndToEndOptions } from "./end-to-end.js";
+import { benchFleet, type FleetOptions } from "./fleet.js";
 import { benchEngine, type BenchResult, type EngineBenchOptions } from "./engine.js";
 import { ratioLine } from "./report.js";
 
@@ -17,6 +18,10 @@ function integer(min: number): (value: string) => number {
       throw new InvalidArgumentError(`expected an integer of at least ${min}.`);
     return number;
   };
+}
+
+function sizes(text: string): number[] {
+  return text.split(",").map(integer(1));
 }
 
 function collect(value: string, previous: readonly string[]): string[] {
@@ -69,6 +74,20 @@ program
     const { cleanrl, runFile } = options;
     const paths = { runFile: resolve(runFile), cleanrl: cleanrl === "" ? "" : resolve(cleanrl) };
     report(await benchEndToEnd({ ...options, ...paths }, say), options.json);
+  });
+
+program
+  .command("fleet")
+  .description("a real coordinator with very many actors that only talk: processor time, memory, latencies")
+  .addOption(json)
+  .option("--actors <n,…>", "sizes of the fleet, one after the other", sizes, [250, 1000])
+  .option("--seconds <n>", "measured length of each", integer(1), 30)
+  .option("--processes <n>", "processes that the actors are spread over", integer(1), 2)
+  .option("--heartbeat-seconds <n>", "between two heartbeats of an actor", integer(1), 2)
+  .option("--fragment-seconds <n>", "between two requests for work of an actor", integer(1), 2)
+  .option("--version-seconds <n>", "between two versions of the weights", integer(1), 2)
+  .action(async (options: FleetOptions & { readonly json: boolean }) => {
+    report(await benchFleet(options, say), options.json);
   });
 
 try {

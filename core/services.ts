@@ -1,4 +1,5 @@
 /** What every service is given by the process it runs in, and how it is taken down. */
+import type { Credentials } from "./security/credentials.js";
 import type { ListeningEvent, RunEvent } from "./progress.js";
 import type { Logger } from "./telemetry/logger.js";
 
@@ -8,6 +9,7 @@ export interface ServiceHost {
   readonly emit: (event: RunEvent) => void;
   /** For whoever looks into this one process later; people following the run read events. */
   readonly log: Logger;
+  readonly credentials: Credentials;
 }
 
 /** Says where this process listens. */

@@ -123,6 +123,26 @@ export interface WeightsSnapshot {
   readonly tensors: readonly NamedTensor[];
 }
 
+/** One tensor of a manifest. */
+export interface TensorEntry {
+  readonly name: string;
+  readonly dtype: DType;
+  readonly shape: readonly number[];
+  readonly bytes: number;
+  /** SHA-256 of the tensor's bytes, little-endian and row-major, hex. */
+  readonly sha256: string;
+}
+
+/** What one version of the weights is, and in which form a payload brings it. */
+export interface WeightsManifest {
+  readonly version: number;
+  /** Version that the payload is a delta from; null = the payload is full, every tensor whole. */
+  readonly parent: number | null;
+  readonly tensors: readonly TensorEntry[];
+  /** `rootHashOf(tensors)`: the same in whichever form the weights came. */
+  readonly rootHash: string;
+}
+
 /** Deterministic: the same attempt of the same work of a run has the same id. */
 export function rolloutIdOf(runId: string, work: WorkKey & { readonly attempt: number }): string {
   return `${runId}/${work.task}/${work.group}/${work.member}/${work.attempt}`;

@@ -4,7 +4,7 @@ import { runConfigSchema } from "../../core/config/schema.js";
 import { AUTO_ORDER, type EngineProbe } from "../../core/engine/select.js";
 import { messageOf } from "../../core/errors.js";
 import { skeinVersion } from "../../core/telemetry/version.js";
-import { createTransport } from "../../core/transport/create.js";
+import { createGrpcTransport } from "../../core/transport/grpc/index.js";
 import { engineProbes } from "./engine-probes.js";
 import type { CommandHost } from "./host.js";
 
@@ -18,7 +18,7 @@ interface Finding {
 
 async function loopback(): Promise<Finding> {
   const check = "gRPC on loopback";
-  const transport = createTransport(runConfigSchema.shape.transport.parse({}));
+  const transport = createGrpcTransport(runConfigSchema.shape.transport.parse({}));
   try {
     const server = await transport.serveRollouts(() => undefined, "127.0.0.1:0");
     await server.close();

@@ -1,5 +1,6 @@
 /** What a command is given by the process: when to stop, where to write. */
 import type { ServiceHost } from "../../core/services.js";
+import type { Credentials } from "../../core/security/credentials.js";
 import type { ListeningEvent, RunEvent } from "../../core/progress.js";
 import { createLogger } from "../../core/telemetry/logger.js";
 import { jsonLine } from "../view/json.js";
@@ -32,10 +33,16 @@ function plainLine(event: RunEvent): string | null {
 }
 
 /** A service's host that prints its events: all of them as JSON lines, or the notable ones for people. */
-export function serviceHost(host: CommandHost, role: ListeningEvent["role"], json: boolean): ServiceHost {
+export function serviceHost(
+  host: CommandHost,
+  role: ListeningEvent["role"],
+  credentials: Credentials,
+  json: boolean,
+): ServiceHost {
   return {
     log: createLogger({ role, level: "info" }),
     signal: host.signal,
+    credentials,
     emit: (event) => {
       const line = json ? jsonLine(event) : plainLine(event);
       if (line !== null) process.stdout.write(`${line}\n`);

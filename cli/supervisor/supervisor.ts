@@ -10,6 +10,7 @@ import type { RunConfig } from "../../core/config/schema.js";
 import { SkeinError, type ErrorCode } from "../../core/errors.js";
 import type { FinishedEvent, ListeningEvent, ProgressEvent, RunEvent } from "../../core/progress.js";
 import { listCheckpoints } from "../../core/weights/checkpoint.js";
+import { credentialFlags } from "../commands/credentials.js";
 import { Child, describeEnd, type ChildEnd } from "./child.js";
 
 /** How long a child may take from start to ready, and from being asked to leave to being gone. */
@@ -32,6 +33,7 @@ const FATAL_CODES: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   "ENGINE_UNAVAILABLE",
   "PORT_IN_USE",
   "PROTOCOL_MISMATCH",
+  "UNAUTHORIZED",
   "CHECKPOINT_MISMATCH",
   "CHECKPOINT_UNREADABLE",
 ]);
@@ -142,7 +144,14 @@ export class Supervisor {
   private async startLearner(resume: boolean, restarts: number): Promise<FinishedEvent> {
     const { config, runFolder, onEvent } = this.options;
     let finished: FinishedEvent | null = null;
-    const args = ["learner", "--coordinator", this.coordinatorAddress, "--run-folder", runFolder];
+    const args = [
+      "learner",
+      "--coordinator",
+      this.coordinatorAddress,
+      "--run-folder",
+      runFolder,
+      ...credentialFlags(config.security),
+    ];
     const child = this.start("learner", resume ? [...args, "--resume"] : args, (event) => {
       if (event.event === "finished") {
         finished = event;
@@ -170,7 +179,16 @@ export class Supervisor {
     const name = `actor-${index}`;
     const child = this.start(
       name,
-      ["actor", "--coordinator", this.coordinatorAddress, "--index", String(index), "--name", name],
+      [
+        "actor",
+        "--coordinator",
+        this.coordinatorAddress,
+        "--index",
+        String(index),
+        "--name",
+        name,
+        ...credentialFlags(this.options.config.security),
+      ],
       this.options.onEvent,
     );
     void child.ended.then((end) => {

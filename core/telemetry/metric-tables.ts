@@ -16,6 +16,10 @@ const DURATIONS = [
 const LENGTHS = [
   1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 20_000, 50_000, 100_000,
 ] as const;
+/** What an actor's seat can be at. */
+export const SEAT_STAGES = ["work", "weights", "collect", "take", "settle"] as const;
+export type SeatStage = (typeof SEAT_STAGES)[number];
+const WEIGHTS_MODES = ["full", "delta"] as const;
 
 const PHASES = ["waiting", "running", "finished"] as const satisfies readonly Phase[];
 
@@ -27,15 +31,23 @@ interface DescriptorBase {
 
 /**
  * counter = only grows · gauge = one number · labelled = one gauge a value of `label` · state = one gauge a state, 1
- * for the present one and 0 for the others · histogram = counts below each bucket, sum and count.
+ * for the present one and 0 for the others · histogram = counts below each bucket, sum and count. A counter or histogram
+ * with a `label` is one for each value of it; those of `values` are there from the start.
  */
 export type MetricDescriptor = DescriptorBase &
   (
     | { readonly type: "counter" }
+    | { readonly type: "counter"; readonly label: string; readonly values: readonly string[] }
     | { readonly type: "gauge" }
     | { readonly type: "labelled"; readonly label: string }
     | { readonly type: "state"; readonly label: string; readonly states: readonly string[] }
     | { readonly type: "histogram"; readonly buckets: readonly number[] }
+    | {
+        readonly type: "histogram";
+        readonly buckets: readonly number[];
+        readonly label: string;
+        readonly values: readonly string[];
+      }
   );
 
 export type MetricTable = Readonly<Record<string, MetricDescriptor>>;
@@ -71,6 +83,22 @@ export const coordinatorMetricTable = {
     unit: "snapshots",
     help: "Weights snapshots taken from the learner",
   },
+  weightsReceivedBytes: {
+    name: "skein_coordinator_weights_received_bytes_total",
+    type: "counter",
+    unit: "bytes",
+    label: "mode",
+    values: WEIGHTS_MODES,
+    help: "Payloads of weights that the learner published",
+  },
+  weightsSentBytes: {
+    name: "skein_coordinator_weights_sent_bytes_total",
+    type: "counter",
+    unit: "bytes",
+    label: "mode",
+    values: WEIGHTS_MODES,
+    help: "Payloads of weights asked for by actors; with relays, few of them ask the coordinator",
+  },
   watchers: {
     name: "skein_coordinator_watchers",
     type: "gauge",
@@ -88,14 +116,14 @@ export const coordinatorMetricTable = {
     type: "labelled",
     unit: "seconds",
     label: "actor",
-    help: "Time since an actor was last heard of",
+    help: "Time since an actor was last heard of; the first 64 places of the fleet",
   },
   actorAppliedVersion: {
     name: "skein_coordinator_actor_applied_version",
     type: "labelled",
     unit: "version",
     label: "actor",
-    help: "Newest policy version that an actor uses; −1 = none yet",
+    help: "Newest policy version that an actor uses; −1 = none yet; the first 64 places of the fleet",
   },
   waitingSeats: {
     name: "skein_coordinator_waiting_seats",
@@ -218,6 +246,13 @@ export const coordinatorMetricTable = {
   },
 } as const satisfies MetricTable;
 
+/** What becomes of a rollout that a learner has received; filtered and failed by their reason. */
+const SETTLED = ["trained", "stale", "voidedGroup", "duplicate", "refused"] as const;
+
+/** What a learner's loop is at, one at a time. */
+export const LEARNER_PARTS = ["waiting", "training", "publishing", "checkpointing"] as const;
+export type LearnerPart = (typeof LEARNER_PARTS)[number];
+
 export const learnerMetricTable = {
   envSteps: {
     name: "skein_learner_env_steps_total",
@@ -247,43 +282,75 @@ export const learnerMetricTable = {
     name: "skein_learner_received_rollouts_total",
     type: "counter",
     unit: "rollouts",
-    help: "Rollouts that arrived, repeats included",
+    help: "Rollouts that arrived, without repeats of the same attempt; = settled + held",
   },
-  trainedRollouts: {
-    name: "skein_learner_trained_rollouts_total",
+  repeatedRollouts: {
+    name: "skein_learner_repeated_rollouts_total",
     type: "counter",
     unit: "rollouts",
-    help: "Rollouts trained on",
+    help: "Deliveries of an attempt that is held or settled already: repeats after a break, which change nothing",
   },
-  duplicateRollouts: {
-    name: "skein_learner_duplicate_rollouts_total",
+  settledRollouts: {
+    name: "skein_learner_settled_rollouts_total",
     type: "counter",
     unit: "rollouts",
-    help: "Rollouts that had arrived before, acknowledged and dropped",
+    label: "outcome",
+    values: SETTLED,
+    help: "Rollouts by what became of them: trained on; stale; filtered (voidedGroup); failed (duplicate, refused)",
   },
-  staleRollouts: {
-    name: "skein_learner_stale_rollouts_total",
+  settledSteps: {
+    name: "skein_learner_settled_steps_total",
     type: "counter",
-    unit: "rollouts",
-    help: "Rollouts dropped because their policyLag exceeds staleness.maxPolicyLag",
+    unit: "environment steps",
+    label: "outcome",
+    values: SETTLED,
+    help: "Steps of those rollouts",
   },
-  orphanedRollouts: {
-    name: "skein_learner_orphaned_rollouts_total",
+  staleRows: {
+    name: "skein_learner_stale_rows_total",
     type: "counter",
-    unit: "rollouts",
-    help: "Rollouts dropped because their version is newer than this learner's: it has gone back to a checkpoint",
+    unit: "rows",
+    help: "Rows of rollouts dropped because their policyLag exceeds staleness.maxPolicyLag",
   },
   refusedRollouts: {
     name: "skein_learner_refused_rollouts_total",
     type: "counter",
     unit: "rollouts",
-    help: "Rollouts sent back: of another run, of the wrong shape, or empty",
+    label: "reason",
+    values: ["run", "key", "shape", "version", "notFinite", "range"],
+    help: "Rollouts refused: of another run, ids or columns that contradict themselves, versions that do not exist, NaN or infinity, choices that do not exist",
+  },
+  heldRollouts: {
+    name: "skein_learner_held_rollouts",
+    type: "gauge",
+    unit: "rollouts",
+    help: "Rollouts that wait for their group or batch, or are being trained on",
+  },
+  heldSteps: {
+    name: "skein_learner_held_steps",
+    type: "gauge",
+    unit: "environment steps",
+    help: "Steps of those rollouts; near the capacity = the learner is the bottleneck",
+  },
+  heldStepsCapacity: {
+    name: "skein_learner_held_steps_capacity",
+    type: "gauge",
+    unit: "environment steps",
+    help: "Steps held at which senders get no room for more while there is a batch to train on",
   },
   rolloutBytes: {
     name: "skein_learner_rollout_bytes_total",
     type: "counter",
     unit: "bytes",
     help: "Encoded size of the rollouts that arrived",
+  },
+  seconds: {
+    name: "skein_learner_seconds_total",
+    type: "counter",
+    unit: "seconds",
+    label: "part",
+    values: LEARNER_PARTS,
+    help: "Wall time of the learner's loop by what it is at, one part at a time: waiting for rollouts, training, publishing, checkpointing",
   },
   batchWaitSeconds: {
     name: "skein_learner_batch_wait_seconds",
@@ -334,12 +401,26 @@ export const learnerMetricTable = {
     buckets: DURATIONS,
     help: "Time to hand one weights snapshot to the coordinator",
   },
+  weightsSentBytes: {
+    name: "skein_learner_weights_sent_bytes_total",
+    type: "counter",
+    unit: "bytes",
+    label: "mode",
+    values: WEIGHTS_MODES,
+    help: "Payloads of weights handed to the coordinator",
+  },
   checkpointSeconds: {
     name: "skein_learner_checkpoint_seconds",
     type: "histogram",
     unit: "seconds",
     buckets: DURATIONS,
     help: "Time to write one checkpoint",
+  },
+  failedCheckpoints: {
+    name: "skein_learner_failed_checkpoints_total",
+    type: "counter",
+    unit: "checkpoints",
+    help: "Checkpoints that could not be written: the run goes on, an older one stays the newest",
   },
   lastCheckpointTimestamp: {
     name: "skein_learner_last_checkpoint_timestamp_seconds",
@@ -357,13 +438,37 @@ export const learnerMetricTable = {
     name: "skein_learner_policy_lag_mean_versions",
     type: "gauge",
     unit: "versions",
-    help: "Mean policyLag of the rows of the last batch",
+    help: "Mean policyLag of the rollouts of the last batch",
   },
   policyLagMax: {
     name: "skein_learner_policy_lag_max_versions",
     type: "gauge",
     unit: "versions",
-    help: "Largest policyLag of the rows of the last batch",
+    help: "Largest policyLag of the rollouts of the last batch",
+  },
+  inFlightLagMean: {
+    name: "skein_learner_in_flight_lag_mean_versions",
+    type: "gauge",
+    unit: "versions",
+    help: "Mean part of it that passed until arrival: version at arrival − oldest version",
+  },
+  inFlightLagMax: {
+    name: "skein_learner_in_flight_lag_max_versions",
+    type: "gauge",
+    unit: "versions",
+    help: "Largest part of it that passed until arrival: version at arrival − oldest version",
+  },
+  inQueueLagMean: {
+    name: "skein_learner_in_queue_lag_mean_versions",
+    type: "gauge",
+    unit: "versions",
+    help: "Mean part of it that passed at the learner: version at training − version at arrival",
+  },
+  inQueueLagMax: {
+    name: "skein_learner_in_queue_lag_max_versions",
+    type: "gauge",
+    unit: "versions",
+    help: "Largest part of it that passed at the learner: version at training − version at arrival",
   },
   lossStats: {
     name: "skein_learner_loss_stats",
@@ -387,38 +492,133 @@ export const actorMetricTable = {
     unit: "episodes",
     help: "Episodes ended, terminated or truncated",
   },
-  fragments: {
-    name: "skein_actor_fragments_total",
+  rollouts: {
+    name: "skein_actor_rollouts_total",
     type: "counter",
-    unit: "fragments",
-    help: "Fragments collected and acknowledged by the learner",
+    unit: "rollouts",
+    help: "Rollouts collected: fragments, or episodes of groups' members",
+  },
+  refusedRollouts: {
+    name: "skein_actor_refused_rollouts_total",
+    type: "counter",
+    unit: "rollouts",
+    help: "Rollouts that the learner refused; they are dropped",
+  },
+  resentRollouts: {
+    name: "skein_actor_resent_rollouts_total",
+    type: "counter",
+    unit: "rollouts",
+    help: "Rollouts sent once more because the learner's address had changed",
+  },
+  returnedRequests: {
+    name: "skein_actor_returned_requests_total",
+    type: "counter",
+    unit: "requests",
+    label: "reason",
+    values: ["environment", "deadline"],
+    help: "Requests given back to the coordinator: the environment failed, or the time was up before the first step",
+  },
+  rolloutBytes: {
+    name: "skein_actor_rollout_bytes_total",
+    type: "counter",
+    unit: "bytes",
+    help: "Size of the rollouts collected, before they are encoded",
+  },
+  seatSeconds: {
+    name: "skein_actor_seat_seconds_total",
+    type: "counter",
+    unit: "seconds",
+    label: "stage",
+    values: SEAT_STAGES,
+    help: "Wall time of all seats, by what they were at: work = waiting for the coordinator to give work, weights = for the weights it asks for, collect = playing, take = waiting for the learner to take the rollout before, settle = for room in actors.unsettledBytes. A seat is at one of them at any time",
+  },
+  unsettledRollouts: {
+    name: "skein_actor_unsettled_rollouts",
+    type: "gauge",
+    unit: "rollouts",
+    help: "Rollouts collected that the learner has not settled yet",
+  },
+  untakenRollouts: {
+    name: "skein_actor_untaken_rollouts",
+    type: "gauge",
+    unit: "rollouts",
+    help: "Those of them that the learner has not even taken: the queue",
+  },
+  unsettledBytes: {
+    name: "skein_actor_unsettled_bytes",
+    type: "gauge",
+    unit: "bytes",
+    help: "Size of the rollouts not settled",
+  },
+  unsettledCapacityBytes: {
+    name: "skein_actor_unsettled_capacity_bytes",
+    type: "gauge",
+    unit: "bytes",
+    help: "Size of unsettled rollouts at which the actor collects no more",
   },
   inferenceSeconds: {
     name: "skein_actor_inference_seconds",
     type: "histogram",
     unit: "seconds",
     buckets: DURATIONS,
-    help: "Time spent in the policy network, per fragment",
+    help: "Time spent in the policy network, per rollout",
   },
   environmentSeconds: {
     name: "skein_actor_environment_seconds",
     type: "histogram",
     unit: "seconds",
     buckets: DURATIONS,
-    help: "Time spent stepping environments, per fragment",
+    help: "Time spent stepping environments, per rollout",
   },
   sendWaitSeconds: {
     name: "skein_actor_send_wait_seconds",
     type: "histogram",
     unit: "seconds",
     buckets: DURATIONS,
-    help: "Time from handing a rollout to the transport to its acknowledgement; large = back-pressure",
+    help: "Time from handing a rollout to the transport until the learner has taken it; large = back-pressure",
   },
   policyVersion: {
     name: "skein_actor_policy_version",
     type: "gauge",
     unit: "version",
     help: "Policy version last applied; −1 before the first",
+  },
+  weightsReceivedBytes: {
+    name: "skein_actor_weights_received_bytes_total",
+    type: "counter",
+    unit: "bytes",
+    label: "mode",
+    values: WEIGHTS_MODES,
+    help: "Payloads of weights that arrived, before they are checked",
+  },
+  weightsSentBytes: {
+    name: "skein_actor_weights_sent_bytes_total",
+    type: "counter",
+    unit: "bytes",
+    label: "mode",
+    values: WEIGHTS_MODES,
+    help: "Payloads of weights handed on to other actors",
+  },
+  weightsSyncSeconds: {
+    name: "skein_actor_weights_sync_seconds",
+    type: "histogram",
+    unit: "seconds",
+    buckets: DURATIONS,
+    label: "mode",
+    values: WEIGHTS_MODES,
+    help: "Time from when the coordinator had a version to when it was checked and given to this actor's threads",
+  },
+  rejectedWeights: {
+    name: "skein_actor_rejected_weights_total",
+    type: "counter",
+    unit: "payloads",
+    help: "Payloads of weights that did not match their checksums or hashes and were thrown away",
+  },
+  relayFallbacks: {
+    name: "skein_actor_relay_fallbacks_total",
+    type: "counter",
+    unit: "fetches",
+    help: "Fetches of weights from the coordinator because the relay that was to bring them failed",
   },
   weightSwaps: {
     name: "skein_actor_weight_swaps_total",

@@ -12,7 +12,7 @@ import {
 function typeText(d: MetricDescriptor): string {
   if (d.type === "labelled") return `gauge by \`${d.label}\``;
   if (d.type === "state") return `gauge by \`${d.label}\` (${d.states.join(", ")})`;
-  return d.type;
+  return "label" in d ? `${d.type} by \`${d.label}\` (${d.values.join(", ")})` : d.type;
 }
 
 function section(title: string, intro: string, table: MetricTable): string[] {

@@ -22,6 +22,11 @@ export interface CounterHandle {
   inc(by?: number): void;
 }
 
+export interface LabelledCounterHandle {
+  /** Adds `by` ≥ 0 (1 by default). */
+  inc(label: string, by?: number): void;
+}
+
 export interface GaugeHandle {
   set(value: number): void;
 }
@@ -42,15 +47,24 @@ export interface HistogramHandle {
   observe(value: number): void;
 }
 
+export interface LabelledHistogramHandle {
+  /** In the descriptor's unit. */
+  observe(label: string, value: number): void;
+}
+
 type HandleOf<D extends MetricDescriptor> = D extends { type: "counter" }
-  ? CounterHandle
+  ? D extends { label: string }
+    ? LabelledCounterHandle
+    : CounterHandle
   : D extends { type: "gauge" }
     ? GaugeHandle
     : D extends { type: "labelled" }
       ? LabelledGaugeHandle
       : D extends { type: "state"; states: readonly (infer S extends string)[] }
         ? StateHandle<S>
-        : HistogramHandle;
+        : D extends { label: string }
+          ? LabelledHistogramHandle
+          : HistogramHandle;
 
 /** What serves /metrics: enough of prom-client's registry, without its name. */
 export interface MetricsRegistry {
@@ -84,6 +98,13 @@ function createHandle(d: MetricDescriptor, registry: Registry): HandleOf<MetricD
   const base = { name: d.name, help: `${d.help} (${d.unit})`, registers: [registry] };
   switch (d.type) {
     case "counter": {
+      if ("label" in d) {
+        const counter = new Counter({ ...base, labelNames: [d.label] });
+        for (const value of d.values) counter.inc({ [d.label]: value }, 0);
+        return {
+          inc: (value: string, by = 1) => counter.inc({ [d.label]: value }, expectAmount(d.name, by)),
+        };
+      }
       const counter = new Counter(base);
       return { inc: (by = 1) => counter.inc(expectAmount(d.name, by)) };
     }
@@ -109,7 +130,16 @@ function createHandle(d: MetricDescriptor, registry: Registry): HandleOf<MetricD
       return { set };
     }
     case "histogram": {
-      const histogram = new Histogram({ ...base, buckets: [...d.buckets] });
+      const buckets = [...d.buckets];
+      if ("label" in d) {
+        const histogram = new Histogram({ ...base, buckets, labelNames: [d.label] });
+        for (const value of d.values) histogram.zero({ [d.label]: value });
+        return {
+          observe: (label: string, value: number) =>
+            histogram.observe({ [d.label]: label }, expectAmount(d.name, value)),
+        };
+      }
+      const histogram = new Histogram({ ...base, buckets });
       return { observe: (value: number) => histogram.observe(expectAmount(d.name, value)) };
     }
   }

@@ -1,9 +1,8 @@
-/** Rollouts and weights as bytes: skein.v1.Rollout and skein.v1.Weights. Decoding views the bytes it is given. */
+/** Rollouts as bytes: skein.v1.Rollout. Decoding views the bytes it is given. */
 import { SkeinError } from "../errors.js";
-import type { DType, NamedTensor, Rollout, RolloutColumns, WeightsSnapshot } from "../types.js";
+import type { Rollout, RolloutColumns } from "../types.js";
 import { ColumnReader, columnsComplaint, toColumn, type WireColumn } from "./columns.js";
-import { corrupt, messageCodec } from "./schema.js";
-import { arrayOf, bytesOf, type WireDType } from "./typed-bytes.js";
+import { messageCodec } from "./schema.js";
 
 interface WireRollout {
   readonly runId: string;
@@ -21,18 +20,7 @@ interface WireRollout {
   readonly rowCounters: readonly WireColumn[];
 }
 
-interface WireWeights {
-  readonly version: number;
-  readonly tensors: readonly {
-    readonly name: string;
-    readonly dtype: string | number;
-    readonly shape: readonly number[];
-    readonly data: Uint8Array;
-  }[];
-}
-
 const rolloutMessage = messageCodec<WireRollout>("Rollout");
-const weightsMessage = messageCodec<WireWeights>("Weights");
 
 /** Everything of a rollout but its columns. */
 function headOf(rollout: Omit<Rollout, "columns">): Omit<Rollout, "columns"> {
@@ -110,45 +98,4 @@ export function decodeRollout(bytes: Uint8Array): Rollout {
   const complaint = columnsComplaint(columns);
   if (complaint !== null) throw new SkeinError("MESSAGE_CORRUPT", `${where}: ${complaint}`);
   return { ...headOf(wire), columns };
-}
-
-const wireDType: Readonly<Record<DType, WireDType>> = { float32: "DTYPE_FLOAT32", int32: "DTYPE_INT32" };
-
-/** Copies the snapshot into bytes. Throws SHAPE where a tensor's data contradict its shape. */
-export function encodeWeights(snapshot: WeightsSnapshot): Uint8Array {
-  for (const tensor of snapshot.tensors) {
-    const expected = elements(tensor.shape);
-    if (tensor.data.length !== expected) {
-      const got = `[${tensor.data.length}]`;
-      throw new SkeinError("SHAPE", `tensor "${tensor.name}": expected data [${expected}], got ${got}`);
-    }
-  }
-  return weightsMessage.encode({
-    version: snapshot.version,
-    tensors: snapshot.tensors.map(({ name, dtype, shape, data }) => ({
-      name,
-      dtype: wireDType[dtype],
-      shape,
-      data: bytesOf(data),
-    })),
-  });
-}
-
-/** Throws MESSAGE_CORRUPT where the bytes are no snapshot or a tensor's data contradict its shape. */
-export function decodeWeights(bytes: Uint8Array): WeightsSnapshot {
-  const wire = weightsMessage.decode(bytes);
-  const tensors = wire.tensors.map(({ name, dtype, shape, data }): NamedTensor => {
-    const where = `weights ${wire.version}, tensor "${name}"`;
-    const array = arrayOf(where, dtype, data);
-    const expected = elements(shape);
-    if (array.length !== expected) throw corrupt(where, `data [${expected}]`, `[${array.length}]`);
-    if (array instanceof Float32Array) return { name, dtype: "float32", shape, data: array };
-    if (array instanceof Int32Array) return { name, dtype: "int32", shape, data: array };
-    throw corrupt(where, "float32 or int32", String(dtype));
-  });
-  return { version: wire.version, tensors };
-}
-
-function elements(shape: readonly number[]): number {
-  return shape.reduce((product, size) => product * size, 1);
 }

@@ -2,27 +2,37 @@
 import { runConfigSchema, type RunConfig } from "../config/schema.js";
 import { parseRunConfig } from "../config/load.js";
 import { SkeinError } from "../errors.js";
+import { securityOf, type Credentials, type Security } from "../security/credentials.js";
 import { unlessAborted } from "../waiting.js";
 import { createGrpcTransport } from "./grpc/index.js";
+import { isNatsAddress } from "./nats/address.js";
 import { createNatsTransport } from "./nats/index.js";
 import type { Control, Transport } from "./transport.js";
 
-export function createTransport(config: RunConfig["transport"]): Transport {
+/** `notice` is told what people should know of the transport while it works. */
+export function createTransport(
+  config: RunConfig["transport"],
+  security: Security,
+  notice: (message: string) => void = () => undefined,
+): Transport {
   switch (config.kind) {
     case "grpc":
-      return createGrpcTransport(config);
+      return createGrpcTransport(config, security);
     case "nats":
-      return createNatsTransport(config);
+      return createNatsTransport({ ...config, notice }, security);
   }
 }
 
 /** One question to the coordinator at `address`, with default limits: a run's own come with its run file. */
 export async function withControl<T>(
   address: string,
+  credentials: Credentials,
   signal: AbortSignal,
   ask: (control: Control) => Promise<T>,
 ): Promise<T> {
-  const transport = createTransport(runConfigSchema.shape.transport.parse({}));
+  const { transport: wires, security } = runConfigSchema.shape;
+  const kind = isNatsAddress(address) ? "nats" : "grpc";
+  const transport = createTransport(wires.parse({ kind }), securityOf(security.parse({}), credentials));
   try {
     const asked = ask(transport.connectControl(address)).then((answer) => ({ answer }));
     const settled = await unlessAborted(asked, signal);
@@ -36,8 +46,9 @@ export async function withControl<T>(
 /** Asks the coordinator at `address` what run it has. */
 export async function describeRun(
   address: string,
+  credentials: Credentials,
   signal: AbortSignal,
 ): Promise<{ readonly runId: string; readonly config: RunConfig }> {
-  const { runId, runConfig } = await withControl(address, signal, (control) => control.status());
+  const { runId, runConfig } = await withControl(address, credentials, signal, (control) => control.status());
   return { runId, config: parseRunConfig(JSON.parse(runConfig), `the run of ${address}`) };
 }

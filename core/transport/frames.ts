@@ -31,19 +31,24 @@ export const frameCodec = messageCodec<Frame>("Frame");
 
 const noDigest = new Uint8Array(0);
 
-function digestOf(bytes: Uint8Array): Uint8Array {
+export function digestOf(bytes: Uint8Array): Uint8Array {
   return createHash("sha256").update(bytes).digest();
 }
 
-/** The frames of one message; their payloads are views of `bytes`. */
-export function split(messageId: number, bytes: Uint8Array, chunkBytes: number): Frame[] {
+/** The frames of one message; their payloads are views of `bytes`, whose SHA-256 is `digest`. */
+export function split(
+  messageId: number,
+  bytes: Uint8Array,
+  chunkBytes: number,
+  digest: Uint8Array = digestOf(bytes),
+): Frame[] {
   const count = Math.max(1, Math.ceil(bytes.byteLength / chunkBytes));
   return Array.from({ length: count }, (_, index) => ({
     messageId,
     index,
     count,
     totalBytes: bytes.byteLength,
-    sha256: index === count - 1 ? digestOf(bytes) : noDigest,
+    sha256: index === count - 1 ? digest : noDigest,
     protocolVersion: PROTOCOL_VERSION,
     payload: bytes.subarray(index * chunkBytes, (index + 1) * chunkBytes),
   }));
@@ -97,45 +102,68 @@ export class FrameAssembler {
   }
 
   private check(frame: Frame): void {
-    const where = `frame ${frame.index} of message ${frame.messageId}`;
+    const where = whereOf(frame);
     if (frame.protocolVersion !== PROTOCOL_VERSION) throw protocolMismatch(frame.protocolVersion);
-    const { messageId, index, count, totalBytes } = frame;
+    const { messageId, index, totalBytes } = frame;
     const first = this.parts[0];
     if (index !== this.parts.length) throw corrupt(where, `index ${this.parts.length}`, `${index}`);
-    if (first === undefined) {
-      if (!(messageId > this.lastId)) throw corrupt(where, `a message after ${this.lastId}`, `${messageId}`);
-      if (count < 1) throw corrupt(where, "a count of at least 1", `${count}`);
-      if (totalBytes > this.maxMessageBytes) throw tooLong(where, totalBytes, this.maxMessageBytes);
-    } else if (messageId !== first.messageId || count !== first.count || totalBytes !== first.totalBytes) {
-      const expected = `message ${first.messageId} of ${first.count} frames and ${first.totalBytes} bytes`;
-      throw corrupt(where, expected, `message ${messageId} of ${count} frames and ${totalBytes} bytes`);
+    if (first !== undefined) {
+      expectSameMessage(frame, first);
+    } else if (!(messageId > this.lastId)) {
+      throw corrupt(where, `a message after ${this.lastId}`, `${messageId}`);
     }
-    const size = frame.payload.byteLength;
-    if (size === 0 && count > 1) throw corrupt(where, "a payload", "none");
-    if (this.received + size > totalBytes) {
-      throw corrupt(where, `${totalBytes} bytes in all`, `${this.received + size} so far`);
-    }
+    expectSound(frame, this.maxMessageBytes);
+    const received = this.received + frame.payload.byteLength;
+    if (received > totalBytes) throw corrupt(where, `${totalBytes} bytes in all`, `${received} so far`);
   }
 
   private finish(last: Frame): Message {
-    const where = `message ${last.messageId}`;
-    if (this.received !== last.totalBytes) {
-      throw corrupt(where, `${last.totalBytes} bytes`, `${this.received}`);
-    }
-    const bytes = new Uint8Array(last.totalBytes);
-    let at = 0;
-    for (const { payload } of this.parts) {
-      bytes.set(payload, at);
-      at += payload.byteLength;
-    }
-    if (Buffer.compare(digestOf(bytes), last.sha256) !== 0) {
-      throw corrupt(where, "the checksum it was sent with", "another");
-    }
+    const bytes = joined(this.parts);
     this.lastId = last.messageId;
     this.parts = [];
     this.received = 0;
     return { id: last.messageId, bytes };
   }
+}
+
+function whereOf({ index, messageId }: Frame): string {
+  return `frame ${index} of message ${messageId}`;
+}
+
+/** Throws where the frame by itself is of another protocol version, too long a message or no frame at all. */
+export function expectSound(frame: Frame, maxMessageBytes: number): void {
+  const where = whereOf(frame);
+  const { protocolVersion, index, count, totalBytes, payload } = frame;
+  if (protocolVersion !== PROTOCOL_VERSION) throw protocolMismatch(protocolVersion);
+  if (count < 1) throw corrupt(where, "a count of at least 1", `${count}`);
+  if (index >= count) throw corrupt(where, `an index below ${count}`, `${index}`);
+  if (totalBytes > maxMessageBytes) throw tooLong(where, totalBytes, maxMessageBytes);
+  if (payload.byteLength === 0 && count > 1) throw corrupt(where, "a payload", "none");
+}
+
+/** Throws MESSAGE_CORRUPT where two frames are not of one message. */
+export function expectSameMessage(frame: Frame, first: Frame): void {
+  const of = ({ messageId, count, totalBytes }: Frame): string =>
+    `message ${messageId} of ${count} frames and ${totalBytes} bytes`;
+  if (of(frame) !== of(first)) throw corrupt(whereOf(frame), of(first), of(frame));
+}
+
+/** The message whose frames are `parts`, all of them and in order. Throws MESSAGE_CORRUPT where it has changed. */
+export function joined(parts: readonly Frame[]): Uint8Array {
+  const last = parts[parts.length - 1]!;
+  const where = `message ${last.messageId}`;
+  const received = parts.reduce((sum, { payload }) => sum + payload.byteLength, 0);
+  if (received !== last.totalBytes) throw corrupt(where, `${last.totalBytes} bytes`, `${received}`);
+  const bytes = new Uint8Array(received);
+  let at = 0;
+  for (const { payload } of parts) {
+    bytes.set(payload, at);
+    at += payload.byteLength;
+  }
+  if (Buffer.compare(digestOf(bytes), last.sha256) !== 0) {
+    throw corrupt(where, "the checksum it was sent with", "another");
+  }
+  return bytes;
 }
 
 /** What one side says about a peer of another protocol version. */

@@ -1,6 +1,6 @@
 /** The small messages as bytes: every control call's request and reply, and the learner's acknowledgements. */
 import { corrupt, messageCodec, type Codec } from "./schema.js";
-import type { RolloutRequest, WorkLimits } from "../types.js";
+import type { DType, RolloutRequest, TensorEntry, WeightsManifest, WorkLimits } from "../types.js";
 import {
   VERDICTS,
   type AcquireReply,
@@ -18,6 +18,9 @@ import {
   type Role,
   type RunStatus,
   type Verdict,
+  type WatchRequest,
+  type WeightsAnnouncement,
+  type WeightsRequest,
 } from "./transport.js";
 
 /** A domain type T over a message whose decoded shape is W. */
@@ -150,23 +153,87 @@ export const statusReply = mapped<
 export const pauseRequest = messageCodec<{ readonly seconds: number; readonly reason: string }>(
   "PauseRequest",
 );
-export const watchRequest = messageCodec<{ readonly afterVersion: number }>("WatchWeightsRequest");
-export const fetchRequest = messageCodec<{ readonly version: number }>("FetchWeightsRequest");
+
+export const watchRequest = messageCodec<WatchRequest>("WatchWeightsRequest");
+
+/** Absent on the wire = null here. */
+type Absent<T, K extends keyof T> = Omit<T, K> & { readonly [P in K]?: NonNullable<T[P]> };
+
+export const fetchRequest = mapped<WeightsRequest, Absent<WeightsRequest, "base">>(
+  "FetchWeightsRequest",
+  ({ base, ...rest }) => (base === null ? rest : { ...rest, base }),
+  (wire) => ({ ...wire, base: wire.base ?? null }),
+);
+
+type WireEntry = Omit<TensorEntry, "dtype" | "sha256"> & {
+  readonly dtype: string | number;
+  readonly sha256: Uint8Array;
+};
+type WireManifest = Absent<Omit<WeightsManifest, "tensors" | "rootHash">, "parent"> & {
+  readonly tensors: readonly WireEntry[];
+  readonly rootHash: Uint8Array;
+};
+
+const dtype = enumeration<DType>("DTYPE", ["float32", "int32"]);
+const toHex = (bytes: Uint8Array): string => Buffer.from(bytes).toString("hex");
+const fromHex = (text: string): Uint8Array => Buffer.from(text, "hex");
+
+/** Decoding does not check what the manifest says. */
+export const weightsManifest = mapped<WeightsManifest, WireManifest>(
+  "WeightsManifest",
+  ({ version, parent, tensors, rootHash }) => ({
+    version,
+    ...(parent === null ? {} : { parent }),
+    tensors: tensors.map((entry) => ({
+      ...entry,
+      dtype: dtype.toWire(entry.dtype),
+      sha256: fromHex(entry.sha256),
+    })),
+    rootHash: fromHex(rootHash),
+  }),
+  ({ version, parent, tensors, rootHash }) => ({
+    version,
+    parent: parent ?? null,
+    tensors: tensors.map((entry) => ({
+      ...entry,
+      dtype: dtype.fromWire(entry.dtype),
+      sha256: toHex(entry.sha256),
+    })),
+    rootHash: toHex(rootHash),
+  }),
+);
+
+export const weightsAnnouncement = mapped<
+  WeightsAnnouncement,
+  Omit<WeightsAnnouncement, "rootHash"> & { readonly rootHash: Uint8Array }
+>(
+  "WeightsAnnouncement",
+  (value) => ({ ...value, rootHash: fromHex(value.rootHash) }),
+  (wire) => ({ ...wire, rootHash: toHex(wire.rootHash) }),
+);
 
 /** For messages without fields: LeaveReply, StatusRequest, PauseReply, ResumeRequest, ResumeReply, Ack. */
 export const nothing = new Uint8Array(0);
 
-/** Decoded shape of skein.v1.RolloutAck. */
+export type AckKind = "greeting" | "taken" | "settled" | "refused";
+
+/** What the learner says of a rollout: skein.v1.RolloutAck. */
 export interface RolloutAck {
   /** 0 = the greeting. */
   readonly messageId: number;
   readonly rolloutId: string;
-  readonly accepted: boolean;
-  /** Where not accepted: why, and an ErrorCode. */
+  readonly kind: AckKind;
+  /** Where refused: why, and an ErrorCode. */
   readonly reason: string;
   readonly code: string;
-  /** Rollouts the sender may have unacknowledged. */
+  /** Rollouts the sender may have written and the learner not yet taken. */
   readonly credits: number;
 }
 
-export const rolloutAck = messageCodec<RolloutAck>("RolloutAck");
+const ackKind = enumeration<AckKind>("ACK_KIND", ["greeting", "taken", "settled", "refused"]);
+
+export const rolloutAck = mapped<RolloutAck, Omit<RolloutAck, "kind"> & { readonly kind: string }>(
+  "RolloutAck",
+  (ack) => ({ ...ack, kind: ackKind.toWire(ack.kind) }),
+  (wire) => ({ ...wire, kind: ackKind.fromWire(wire.kind) }),
+);

@@ -13,6 +13,7 @@ export const PROTOCOL_VERSION = 1;
 
 export const COORDINATOR_SERVICE = "skein.v1.Coordinator";
 export const LEARNER_SERVICE = "skein.v1.Learner";
+export const RELAY_SERVICE = "skein.v1.WeightsRelay";
 
 /** Encodes and decodes one kind of message. `decode` throws MESSAGE_CORRUPT. */
 export interface Codec<T> {

@@ -2,11 +2,11 @@
  * THE transport seam: one interface for control, one for rollouts, several implementations, one conformance
  * suite. Everything crosses it as encoded bytes, in memory too.
  *
- * Delivery is at least once: a sender keeps a rollout until it is acknowledged and sends it again after a
- * reconnect; the receiver tells repeats by `rolloutId`. Weights are latest-wins: a watcher that falls behind
+ * Delivery is at least once: a sender keeps a rollout until it is settled and sends it again after a reconnect, to
+ * whichever receiver is there then; the receiver tells repeats by `rolloutId`. Weights are latest-wins: a watcher that falls behind
  * skips versions and never sees one go back.
  */
-import type { Rollout, RolloutRequest, WeightsSnapshot } from "../types.js";
+import type { Rollout, RolloutRequest, WeightsManifest } from "../types.js";
 
 export type Role = "actor" | "learner";
 
@@ -182,8 +182,52 @@ export interface RunStatus {
   readonly actors: readonly ActorStatus[];
 }
 
+/** Weights on their way. */
+export interface WeightsDelivery {
+  readonly manifest: WeightsManifest;
+  /** Full or a delta, as the manifest says (core/weights/payload.ts). Immutable. */
+  readonly payload: Uint8Array;
+}
+
+/** The newest version at hand from `oldest` to `version`. */
+export interface WeightsRequest {
+  readonly version: number;
+  readonly oldest: number;
+  /** Version whose weights the caller has: it takes a delta from it where that is smaller. null = none. */
+  readonly base: number | null;
+}
+
+/** Where weights are to be had: the coordinator, or an actor that hands on what it has verified. */
+export interface WeightsSource {
+  /**
+   * A relay waits for such a version, up to `RELAY_WAIT_SECONDS`; the coordinator does not. Throws REFUSED where
+   * there is none.
+   */
+  fetchWeights(request: WeightsRequest): Promise<WeightsDelivery>;
+}
+
+/** Longest that a relay lets another wait for weights that it is fetching itself. */
+export const RELAY_WAIT_SECONDS = 60;
+
+export interface WatchRequest {
+  /** Only versions above this one; −1 = any. */
+  readonly afterVersion: number;
+  /** Where the watcher hands weights on to others; empty = it does not. */
+  readonly relayAddress: string;
+}
+
+/** There is a newer version. The hash comes from the coordinator, so whoever brings the weights need not be trusted. */
+export interface WeightsAnnouncement {
+  readonly version: number;
+  readonly rootHash: string;
+  /** Address of the relay to fetch from; empty = the coordinator. */
+  readonly source: string;
+  /** Since it was published, when this was sent. */
+  readonly ageSeconds: number;
+}
+
 /** The coordinator's calls. The coordinator implements it; a client of it looks the same from afar. */
-export interface Control {
+export interface Control extends WeightsSource {
   register(request: RegisterRequest): Promise<RegisterReply>;
   heartbeat(request: HeartbeatRequest): Promise<HeartbeatReply>;
   /** Waits for work up to a few seconds before it answers with none. */
@@ -194,11 +238,13 @@ export interface Control {
   /** Hands out no work for `seconds`, then goes on by itself. Pausing anew sets the time anew. */
   pause(request: { readonly seconds: number; readonly reason: string }): Promise<void>;
   resume(): Promise<void>;
-  publishWeights(snapshot: WeightsSnapshot): Promise<void>;
-  /** Throws REFUSED where the version is not kept any more. */
-  fetchWeights(version: number): Promise<WeightsSnapshot>;
-  /** Every newest snapshot with a version above `afterVersion` (−1 = any), until `signal` aborts. */
-  watchWeights(afterVersion: number, signal: AbortSignal): AsyncIterable<WeightsSnapshot>;
+  /**
+   * Throws REFUSED where the version is older than the newest, or the delta's parent is not kept (publish it in full
+   * then), MESSAGE_CORRUPT where the payload does not make what the manifest says.
+   */
+  publishWeights(delivery: WeightsDelivery): Promise<void>;
+  /** Every newest version above `afterVersion`, until `signal` aborts. */
+  watchWeights(request: WatchRequest, signal: AbortSignal): AsyncIterable<WeightsAnnouncement>;
 }
 
 export interface Closable {
@@ -211,22 +257,44 @@ export interface Listening extends Closable {
   readonly address: string;
 }
 
+/**
+ * What becomes of a rollout that was sent. Both reject REFUSED where the receiver says no, UNAVAILABLE once nobody has
+ * answered for `reconnectSeconds` or this side has closed. Look at `settled`; `taken` may be left alone.
+ */
+export interface Sending {
+  /**
+   * The receiver has it and has room for another. Resolves at the first taking, also where the rollout is delivered
+   * again afterwards; never after a rejection: what ends before it is taken rejects here as in `settled`.
+   */
+  readonly taken: Promise<void>;
+  /** It will never be asked for again: the sender has forgotten it. Resolves after `taken`. */
+  readonly settled: Promise<void>;
+}
+
 export interface RolloutSender extends Closable {
   /**
-   * Resolves when the receiver has acknowledged the rollout. Waits while the receiver grants no credit.
-   * Rejects UNAVAILABLE once nobody has answered for `reconnectSeconds`, REFUSED where the receiver says no.
+   * Copies the rollout before it returns and never throws. Waits while the receiver grants no credit: credits bound
+   * what is not yet taken, not what is not yet settled.
    */
-  send(rollout: Rollout): Promise<void>;
-  /** Closes at once: every rollout not yet acknowledged rejects UNAVAILABLE. */
+  send(rollout: Rollout): Sending;
+  /** The receiver is at `address` from now on: everything unsettled is delivered there, oldest first. */
+  moveTo(address: string): void;
+  /** Waits up to `deadlineSeconds` until all is taken, then rejects what is not settled with UNAVAILABLE. */
+  close(): Promise<void>;
+  /** Closes at once: everything unsettled rejects UNAVAILABLE. */
   abandon(): void;
 }
 
+/** Each of the three may be called more than once; only the first taking and the first settling count. */
 export interface RolloutDelivery {
   readonly rollout: Rollout;
   /** Encoded size. */
   readonly bytes: number;
-  /** Frees the sender's credit; call exactly one of the two. */
+  /** There is room for another: frees the sender's credit. */
+  take(): void;
+  /** Settles, and takes: the sender may forget it. Until then it is delivered again after any break. */
   ack(): void;
+  /** Settles, and takes: it is refused. */
   reject(reason: string): void;
 }
 
@@ -240,7 +308,7 @@ export interface TransportOptions {
   readonly keepaliveSeconds: number;
   /** Seconds without any answer after which a client gives up. */
   readonly reconnectSeconds: number;
-  /** Rollouts a sender may have unacknowledged. */
+  /** Rollouts that a sender may have written and the receiver not yet taken. */
   readonly credits: number;
   /** Largest chunk on the wire, bytes. */
   readonly chunkBytes: number;
@@ -253,4 +321,8 @@ export interface Transport extends Closable {
   connectControl(address: string): Control & Closable;
   serveRollouts(onDelivery: DeliveryHandler, address: string): Promise<Listening>;
   connectRollouts(address: string): RolloutSender;
+  /** Hands weights on to at most `receivers` others at once; more are REFUSED. */
+  serveWeights(source: WeightsSource, address: string, receivers: number): Promise<Listening>;
+  /** One attempt a call: who fetches has somewhere else to turn to. */
+  connectWeights(address: string): WeightsSource & Closable;
 }

@@ -1,6 +1,7 @@
 /** A coordinator process: serves control, weights and a side door until it is asked to stop. */
 import { once } from "node:events";
 import type { RunConfig } from "../../core/config/schema.js";
+import { securityOf } from "../../core/security/credentials.js";
 import { listening, steadySeconds, withTeardown, type ServiceHost } from "../../core/services.js";
 import { createCoordinatorMetrics } from "../../core/telemetry/metrics.js";
 import { openSideDoor } from "../../core/telemetry/side-door.js";
@@ -19,6 +20,7 @@ export async function runCoordinator(
   host: ServiceHost,
 ): Promise<void> {
   await withTeardown(async (keep) => {
+    const security = securityOf(config.security, host.credentials);
     const metrics = createCoordinatorMetrics();
     const now = (): number => steadySeconds() * 1000;
     host.log.level = config.logLevel;
@@ -26,10 +28,10 @@ export async function runCoordinator(
     const coordinator = keep(
       new Coordinator({ config, store, metrics, notice: host.emit, log: host.log, now }),
     );
-    const transport = keep(createTransport(config.transport));
+    const transport = keep(createTransport(config.transport, security));
     const server = keep(await transport.serveControl(coordinator, config.coordinator.address));
     const health = () => ({ ok: true, detail: coordinator.summary() });
-    const door = keep(await openSideDoor(config.coordinator.http, metrics.registry, health));
+    const door = keep(await openSideDoor(config.coordinator.http, metrics.registry, health, security));
     const timer = setInterval(() => coordinator.tick(), TICK_MS);
     keep({ close: () => clearInterval(timer) });
     host.emit(listening("coordinator", server.address, door.url));

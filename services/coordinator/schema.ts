@@ -143,6 +143,9 @@ CREATE TABLE history (
 
 CREATE TABLE weights (
   version INTEGER PRIMARY KEY,
+  rootHash TEXT NOT NULL,
+  mode TEXT NOT NULL,
+  payloadBytes INTEGER NOT NULL,
   manifest TEXT NOT NULL,
   publishedUnixMs INTEGER NOT NULL
 ) STRICT;

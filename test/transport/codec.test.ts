@@ -2,12 +2,12 @@
 import { describe, expect, it } from "vitest";
 import { SkeinError } from "../../core/errors.js";
 import { Random } from "../../core/random.js";
-import { decodeRollout, decodeWeights, encodeRollout, encodeWeights } from "../../core/transport/codec.js";
+import { decodeRollout, encodeRollout } from "../../core/transport/codec.js";
 import type { WireColumn } from "../../core/transport/columns.js";
 import * as messages from "../../core/transport/messages.js";
 import { messageCodec } from "../../core/transport/schema.js";
 import type { Rollout, RolloutColumns } from "../../core/types.js";
-import { sampleRollout, sampleWeights } from "./helpers.js";
+import { sampleRollout, sampleDelivery } from "./helpers.js";
 import { decodes, mutate } from "./mutate.js";
 
 interface LooseRollout {
@@ -238,25 +238,20 @@ describe("a corrupt rollout", () => {
   });
 });
 
-describe("weights", () => {
-  it.each([0, 1, 2, 3])("come back exactly from bytes at alignment %i", (by) => {
-    for (const snapshot of [sampleWeights(0), sampleWeights(2 ** 33), { version: 1, tensors: [] }]) {
-      expect(decodeWeights(shifted(encodeWeights(snapshot), by))).toStrictEqual(snapshot);
+describe("manifests", () => {
+  it("come back exactly, full or of a delta", () => {
+    const { manifest } = sampleDelivery(2 ** 33);
+    for (const sent of [manifest, { ...manifest, parent: 0 }, { ...manifest, tensors: [] }]) {
+      expect(messages.weightsManifest.decode(messages.weightsManifest.encode(sent))).toStrictEqual(sent);
     }
   });
 
-  it("are refused where shape and data differ, on either side", () => {
-    const tensor = { name: "t", dtype: "float32" as const, shape: [2, 2], data: new Float32Array(3) };
-    expect(() => encodeWeights({ version: 1, tensors: [tensor] })).toThrow(
-      'tensor "t": expected data [4], got [3]',
-    );
-    const codec = messageCodec<{ version: number; tensors: object[] }>("Weights");
-    const wire = { name: "t", dtype: "DTYPE_FLOAT32", shape: [2, 2], data: new Uint8Array(12) };
-    const complaint = (tensors: object[]): string =>
-      complaintOf(() => decodeWeights(codec.encode({ version: 1, tensors })));
-    expect(complaint([wire])).toBe('weights 1, tensor "t": expected data [4], got [3]');
-    expect(complaint([{ ...wire, dtype: "DTYPE_UINT8", shape: [12] }])).toMatch(/expected float32 or int32/);
-    expect(complaint([{ ...wire, dtype: 99 }])).toMatch(/expected a known dtype, got 99/);
+  it("with tensors of another type are corrupt", () => {
+    const codec = messageCodec<{ tensors: object[] }>("WeightsManifest");
+    const complaint = (dtype: string | number): string =>
+      complaintOf(() => messages.weightsManifest.decode(codec.encode({ tensors: [{ dtype }] })));
+    expect(complaint("DTYPE_UINT8")).toBe("dtype: expected float32 or int32, got DTYPE_UINT8");
+    expect(complaint(99)).toBe("dtype: expected float32 or int32, got 99");
   });
 });
 
@@ -274,14 +269,14 @@ describe("small messages", () => {
 
 describe("fuzz", () => {
   const rollout = encodeRollout(sampleRollout(5, 12));
-  const weights = encodeWeights(sampleWeights(3));
+  const manifest = messages.weightsManifest.encode(sampleDelivery(3).manifest);
   const register = messages.registerRequest.encode({
     ...{ role: "learner", name: "learner", index: 3, dataAddress: "host:1", policyVersion: 2 },
     ...{ incarnation: "one", relayAddress: "host:2" },
   });
   const targets: [string, Uint8Array, (bytes: Uint8Array) => unknown][] = [
     ["rollouts", rollout, decodeRollout],
-    ["weights", weights, decodeWeights],
+    ["manifests", manifest, (bytes) => messages.weightsManifest.decode(bytes)],
     ["register requests", register, (bytes) => messages.registerRequest.decode(bytes)],
   ];
 

@@ -16,8 +16,13 @@ import type {
   RolloutDelivery,
   RunStatus,
   TransportOptions,
+  WatchRequest,
+  WeightsAnnouncement,
+  WeightsDelivery,
+  WeightsRequest,
 } from "../../core/transport/transport.js";
 import type { Rollout, RolloutRequest, RolloutColumns, WeightsSnapshot } from "../../core/types.js";
+import { weightsOf } from "../../core/weights/payload.js";
 
 export const OPTIONS: TransportOptions = {
   deadlineSeconds: 5,
@@ -98,10 +103,16 @@ export function sampleWeights(version: number, size = 8): WeightsSnapshot {
     tensors: [
       { name: "torso/kernel", dtype: "float32", shape: [2, size / 2], data },
       { name: "torso/counts", dtype: "int32", shape: [3], data: Int32Array.of(-1, 0, version) },
-      { name: "scalar", dtype: "float32", shape: [], data: Float32Array.of(NaN) },
+      { name: "scalar", dtype: "float32", shape: [], data: Float32Array.of(-0) },
       { name: "empty", dtype: "float32", shape: [0, 4], data: new Float32Array(0) },
     ],
   };
+}
+
+/** Those weights in full, as they travel. */
+export function sampleDelivery(version: number, size = 8): WeightsDelivery {
+  const { manifest, payload } = weightsOf(sampleWeights(version, size));
+  return { manifest, payload };
 }
 
 export const sampleBooks: Books = {
@@ -116,11 +127,15 @@ export const sampleBooks: Books = {
 /** A coordinator that answers from its fields, keeps the newest weights, and remembers what it was asked. */
 export class SmallCoordinator implements Control {
   readonly asked: unknown[] = [];
-  newest: WeightsSnapshot | null = null;
+  newest: WeightsDelivery | null = null;
+  /** Where it says that weights are to be had. */
+  source = "";
   /** Versions handed to watchers, over all watches. */
   readonly handedOut: number[] = [];
   /** `afterVersion` of each watch. */
   readonly watchedFrom: number[] = [];
+  /** `relayAddress` of each watch. */
+  readonly relays: string[] = [];
   watchesOver = 0;
   private readonly published: (() => void)[] = [];
 
@@ -179,31 +194,35 @@ export class SmallCoordinator implements Control {
     return Promise.resolve();
   }
 
-  publishWeights(snapshot: WeightsSnapshot): Promise<void> {
-    this.newest = snapshot;
+  publishWeights(delivery: WeightsDelivery): Promise<void> {
+    this.newest = delivery;
     this.wakeAll();
     return Promise.resolve();
   }
 
-  fetchWeights(version: number): Promise<WeightsSnapshot> {
-    if (this.newest?.version === version) return Promise.resolve(this.newest);
-    return Promise.reject(new SkeinError("REFUSED", `version ${version} is not kept: only the newest is`));
+  fetchWeights(request: WeightsRequest): Promise<WeightsDelivery> {
+    this.asked.push(request);
+    if (this.newest?.manifest.version === request.version) return Promise.resolve(this.newest);
+    const message = `version ${request.version} is not kept: only the newest is`;
+    return Promise.reject(new SkeinError("REFUSED", message));
   }
 
   private wakeAll(): void {
     for (const wake of this.published.splice(0)) wake();
   }
 
-  async *watchWeights(afterVersion: number, signal: AbortSignal): AsyncGenerator<WeightsSnapshot> {
-    this.watchedFrom.push(afterVersion);
+  async *watchWeights(request: WatchRequest, signal: AbortSignal): AsyncGenerator<WeightsAnnouncement> {
+    this.watchedFrom.push(request.afterVersion);
+    this.relays.push(request.relayAddress);
     signal.addEventListener("abort", () => this.wakeAll(), { once: true });
-    let last = afterVersion;
+    let last = request.afterVersion;
     try {
       while (!signal.aborted) {
-        if (this.newest !== null && this.newest.version > last) {
-          last = this.newest.version;
+        if (this.newest !== null && this.newest.manifest.version > last) {
+          const { version, rootHash } = this.newest.manifest;
+          last = version;
           this.handedOut.push(last);
-          yield this.newest;
+          yield { version, rootHash, source: this.source, ageSeconds: 0.25 };
         } else {
           await new Promise<void>((resolve) => this.published.push(resolve));
         }
@@ -214,7 +233,7 @@ export class SmallCoordinator implements Control {
   }
 }
 
-/** A learner that keeps deliveries unanswered until told, and remembers how many it held at most. */
+/** A learner that keeps deliveries untaken until told, and remembers how many it held at most. */
 export class SmallLearner {
   readonly received: RolloutDelivery[] = [];
   readonly held: RolloutDelivery[] = [];
@@ -226,10 +245,22 @@ export class SmallLearner {
     this.mostHeld = Math.max(this.mostHeld, this.held.length);
   };
 
-  /** Acknowledges the oldest unanswered delivery, waiting for it if there is none. */
+  /** Takes each delivery at once and settles none. */
+  readonly taking = (delivery: RolloutDelivery): void => {
+    this.received.push(delivery);
+    delivery.take();
+  };
+
+  /** Settles the oldest delivery held, waiting for it if there is none. */
   async ackNext(): Promise<void> {
     await eventually("a delivery to acknowledge", () => this.held.length > 0);
     this.held.shift()?.ack();
+  }
+
+  /** Takes the oldest delivery held and leaves it unsettled, waiting for it if there is none. */
+  async takeNext(): Promise<void> {
+    await eventually("a delivery to take", () => this.held.length > 0);
+    this.held.shift()?.take();
   }
 
   get groups(): number[] {
