@@ -1,14 +1,15 @@
 /**
- * The NATS transport: a broker between the services. Control is request and reply; rollouts lie in a durable work
- * queue of JetStream until the learner has settled them. Addresses are `nats://host:port/<run>` or `tls://…`.
+ * The NATS transport: a broker between the services. Control, weights and relays are request and reply and streams
+ * over its subjects; rollouts lie in a durable work queue of JetStream until the learner has settled them. Addresses
+ * are `nats://host:port/<run>`, or `tls://…` where nothing but an encrypted connection will do.
  */
-import { OPEN, type Security } from "../../security/credentials.js";
-import { COORDINATOR_SERVICE, PROTOCOL_VERSION } from "../schema.js";
-import { ControlClient } from "../control-client.js";
-import { coordinatorService } from "../control-service.js";
-import type { Closable, Transport, TransportOptions } from "../transport.js";
+import type { Credentials, Security } from "../../security/credentials.js";
+import { PROTOCOL_VERSION } from "../schema.js";
+import type { Transport, TransportOptions } from "../transport.js";
+import { transportOver } from "../wire-transport.js";
+import type { WireKind } from "../wire.js";
 import { parsePlace } from "./address.js";
-import { NatsRolloutReceiver } from "./rollout-receiver.js";
+import { receiveRollouts } from "./rollout-receiver.js";
 import { NatsRolloutSender } from "./rollout-sender.js";
 import { serveNats } from "./server.js";
 import { NatsWire } from "./wire.js";
@@ -24,39 +25,27 @@ export interface NatsOptions extends TransportOptions {
   readonly notice: (message: string) => void;
 }
 
-/** Its calls throw CONFIG_INVALID on addresses of another form. `protocolVersion` is what this side says it speaks. */
+/** What everything over NATS is made with. */
+export interface NatsSettings extends NatsOptions {
+  readonly credentials: Credentials;
+}
+
+/**
+ * Its calls throw CONFIG_INVALID on addresses of another form. The server checks token and certificates; it is the
+ * server's own settings that demand them. `protocolVersion` is what this side says it speaks.
+ */
 export function createNatsTransport(
   options: NatsOptions,
-  _security: Security = OPEN,
+  { credentials, maxCallsPerSecond }: Security,
   protocolVersion: number = PROTOCOL_VERSION,
 ): Transport {
-  const clients: Closable[] = [];
-  const servers: Closable[] = [];
-  const keep = <T extends Closable>(list: Closable[], made: T): T => {
-    list.push(made);
-    return made;
+  const settings: NatsSettings = { ...options, credentials };
+  const kind: WireKind = {
+    serve: (service, address) => serveNats(service, address, settings, maxCallsPerSecond, protocolVersion),
+    connect: (address, serviceName) => new NatsWire(address, serviceName, settings, protocolVersion),
   };
-  return {
-    serveControl: async (control, address) =>
-      keep(servers, await serveNats(coordinatorService(control, options), address, options, protocolVersion)),
-    connectControl: (address) =>
-      keep(
-        clients,
-        new ControlClient(new NatsWire(address, COORDINATOR_SERVICE, options, protocolVersion), options),
-      ),
-    serveRollouts: async (onDelivery, address) => {
-      const receiver = keep(servers, new NatsRolloutReceiver(parsePlace(address), onDelivery, options));
-      await receiver.start();
-      return receiver;
-    },
-    connectRollouts: (address) => keep(clients, new NatsRolloutSender(parsePlace(address), options)),
-    serveWeights: () => Promise.reject(new Error("not yet")),
-    connectWeights: () => {
-      throw new Error("not yet");
-    },
-    close: async () => {
-      await Promise.all(clients.splice(0).map((made) => made.close()));
-      await Promise.all(servers.splice(0).map((made) => made.close()));
-    },
-  };
+  return transportOver(kind, options, {
+    serve: (onDelivery, address) => receiveRollouts(onDelivery, address, settings),
+    connect: (address) => new NatsRolloutSender(parsePlace(address), settings),
+  });
 }

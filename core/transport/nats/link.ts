@@ -7,13 +7,14 @@
  * network swallows everything, waits for its last write before it closes (NodeTransport._closed of nats 2.29).
  */
 import { setTimeout as sleep } from "node:timers/promises";
-import { connect, ErrorCode as NatsCode, NatsError, type NatsConnection } from "nats";
+import { connect, ErrorCode as NatsCode, NatsError, type NatsConnection, type TlsOptions } from "nats";
 import { messageOf, SkeinError } from "../../errors.js";
+import type { Credentials } from "../../security/credentials.js";
 import { settledWithin } from "../../waiting.js";
 import { Backoff, closedHere } from "../retry.js";
-import type { TransportOptions } from "../transport.js";
 import { LinkBroken } from "../wire.js";
 import type { RunPlace } from "./address.js";
+import type { NatsSettings } from "./index.js";
 
 /** Seconds that the goodbye to a server may take. */
 const GOODBYE_SECONDS = 1;
@@ -45,7 +46,7 @@ export class NatsLink {
 
   constructor(
     readonly place: RunPlace,
-    private readonly options: TransportOptions,
+    private readonly options: NatsSettings,
     private readonly hooks: LinkHooks,
   ) {
     this.over = this.run();
@@ -58,7 +59,7 @@ export class NatsLink {
 
   /**
    * The connection, waiting for one until `connectBy` (performance.now() milliseconds). Rejects LinkBroken when there
-   * is none by then, REFUSED where the server does not let this side in.
+   * is none by then, UNAUTHORIZED where the server does not let this side in.
    */
   async reach(connectBy: number): Promise<NatsConnection> {
     if (this.refusal !== null) throw this.refusal;
@@ -118,9 +119,13 @@ export class NatsLink {
   }
 
   private async open(): Promise<NatsConnection> {
-    const { server, address } = this.place;
+    const { server } = this.place;
+    const { credentials } = this.options;
+    const tls = tlsOptions(this.place, credentials);
     try {
       return await connect({
+        ...(credentials.token === null ? {} : { token: credentials.token }),
+        ...(tls === null ? {} : { tls }),
         servers: server,
         name: "skein",
         reconnect: false,
@@ -131,7 +136,7 @@ export class NatsLink {
         noAsyncTraces: true,
       });
     } catch (error) {
-      throw refusalOf(error, address) ?? error;
+      throw refusalOf(error, server) ?? error;
     }
   }
 
@@ -187,15 +192,40 @@ export class NatsLink {
   }
 }
 
-/** REFUSED where the server will not let this side in however often it asks, else null. */
-function refusalOf(error: unknown, address: string): SkeinError | null {
-  if (!(error instanceof NatsError)) return null;
-  const refused: readonly string[] = [NatsCode.AuthorizationViolation, NatsCode.BadAuthentication];
-  if (!refused.includes(error.code)) return null;
-  const advice = "check security.tokenFile and security.tls against the server's own settings";
-  return new SkeinError(
-    "REFUSED",
-    `the NATS server of ${address} refuses this side (${error.message}): ${advice}`,
-    { cause: error },
-  );
+/** null = encrypted only where the server demands it. */
+function tlsOptions({ server, encrypted }: RunPlace, { tls }: Credentials): TlsOptions | null {
+  if (tls === null && !encrypted) return null;
+  // Without it the library has Node.js compare the certificate of an IP address with "localhost".
+  const host = server.slice(0, server.lastIndexOf(":"));
+  const identity: TlsOptions = tls === null ? {} : { cert: tls.cert, key: tls.key, ca: tls.ca };
+  const options: TlsOptions & { readonly host: string } = { ...identity, host };
+  return options;
+}
+
+/**
+ * UNAUTHORIZED where the server will not let this side in, or this side not talk to it, however often they try; else
+ * null. Node.js names what is wrong with a certificate in the error's code.
+ */
+function refusalOf(error: unknown, server: string): SkeinError | null {
+  const code = String((error as { code?: unknown }).code);
+  const denied = (what: string, advice: string): SkeinError =>
+    new SkeinError("UNAUTHORIZED", `${what} (${messageOf(error)}): ${advice}`, { cause: error });
+  if (error instanceof NatsError && (code === NatsCode.AuthorizationViolation || error.isAuthError())) {
+    const advice =
+      "give the token that the server's authorization demands (--token-file, or security.tokenFile)";
+    return denied(`the NATS server at ${server} does not let this side in`, advice);
+  }
+  if (code === NatsCode.ServerOptionNotAvailable) {
+    const advice = "start it with tls, or this side without certificates and with nats://";
+    return denied(`the NATS server at ${server} does not encrypt its connections and this side does`, advice);
+  }
+  if (/CERT|TLS|SSL|SIGNED|UNABLE_TO_/.test(code)) {
+    const advice =
+      "each side's certificate must name its host and be signed by an authority of the other's ca";
+    return denied(
+      `the NATS server at ${server} and this side do not accept one another's certificate`,
+      advice,
+    );
+  }
+  return null;
 }

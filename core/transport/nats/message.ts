@@ -7,9 +7,12 @@ import { SkeinError } from "../../errors.js";
 import { codeOr } from "../error-codes.js";
 import { encodeFrames, FrameAssembler, protocolMismatch } from "../frames.js";
 import { PROTOCOL_VERSION } from "../schema.js";
+import { LinkBroken } from "../wire.js";
 
 const PROTOCOL_HEADER = "Skein-Protocol";
 const ERROR_HEADER = "Skein-Error";
+/** Present where the body says why the call should be made again a little later. */
+const LATER_HEADER = "Skein-Later";
 /** Present where the body is one frame of several. */
 const FRAME_HEADER = "Skein-Frame";
 
@@ -29,10 +32,42 @@ export function bodyLimit(connection: NatsConnection, chunkBytes: number): numbe
   return Math.min(chunkBytes, limit - HEADER_BYTES);
 }
 
-function versioned(protocolVersion: number): MsgHdrs {
+/** The headers of a message without frames. */
+export function headersOf(protocolVersion: number, error?: SkeinError): MsgHdrs {
   const made = headers();
   made.set(PROTOCOL_HEADER, String(protocolVersion));
+  if (error !== undefined) made.set(ERROR_HEADER, error.code);
   return made;
+}
+
+/** Answers that the call should be made again a little later. */
+export function publishLater(
+  connection: NatsConnection,
+  subject: string,
+  why: string,
+  protocol: number,
+): void {
+  const head = headersOf(protocol);
+  head.set(LATER_HEADER, "1");
+  connection.publish(subject, why, { headers: head });
+}
+
+/** Throws PROTOCOL_MISMATCH unless `message` is of this version. */
+export function expectProtocol(message: Msg, protocolVersion: number): void {
+  const theirs = message.headers?.get(PROTOCOL_HEADER) ?? "";
+  if (theirs === String(protocolVersion)) return;
+  throw protocolMismatch(theirs === "" ? "none" : theirs, protocolVersion);
+}
+
+/** The error that a message with `body` carries; null = none. */
+export function errorIn(message: Msg, body: Uint8Array): SkeinError | null {
+  const code = message.headers?.get(ERROR_HEADER) ?? "";
+  return code === "" ? null : new SkeinError(codeOr(code, "INTERNAL"), new TextDecoder().decode(body));
+}
+
+/** The body that `errorIn` reads. */
+export function errorBody(error: SkeinError): Uint8Array {
+  return new TextEncoder().encode(error.message);
 }
 
 export interface Outgoing {
@@ -51,8 +86,7 @@ export function publish(
   protocolVersion: number = PROTOCOL_VERSION,
 ): void {
   const limit = bodyLimit(connection, chunkBytes);
-  const head = versioned(protocolVersion);
-  if (error !== undefined) head.set(ERROR_HEADER, error.code);
+  const head = headersOf(protocolVersion, error);
   const options = { headers: head, ...(reply === undefined ? {} : { reply }) };
   if (body.byteLength <= limit) {
     connection.publish(subject, body, options);
@@ -73,20 +107,16 @@ export class Incoming {
   }
 
   /**
-   * The body, where it is whole, else null. Throws what the other side answered with, PROTOCOL_MISMATCH where it
-   * speaks another version, and whatever FrameAssembler throws.
+   * The body, where it is whole, else null. Throws what the other side answered with, LinkBroken where it asks to try
+   * later, PROTOCOL_MISMATCH where it speaks another version, and whatever FrameAssembler throws.
    */
   push(message: Msg, protocolVersion: number = PROTOCOL_VERSION): Uint8Array | null {
-    const theirs = message.headers?.get(PROTOCOL_HEADER) ?? "";
-    if (theirs !== String(protocolVersion)) {
-      throw protocolMismatch(theirs === "" ? "none" : theirs, protocolVersion);
-    }
+    expectProtocol(message, protocolVersion);
+    if (message.headers?.has(LATER_HEADER) === true) throw new LinkBroken(message.string());
     const framed = message.headers?.has(FRAME_HEADER) ?? false;
     const body = framed ? (this.assembler.push(message.data)?.bytes ?? null) : message.data;
-    const code = message.headers?.get(ERROR_HEADER) ?? "";
-    if (code !== "" && body !== null) {
-      throw new SkeinError(codeOr(code, "INTERNAL"), new TextDecoder().decode(body));
-    }
+    const error = body === null ? null : errorIn(message, body);
+    if (error !== null) throw error;
     return body;
   }
 }

@@ -16,8 +16,8 @@ import { frameCodec } from "../frames.js";
 import { unavailable } from "../retry.js";
 import type { DeliveryHandler, Listening } from "../transport.js";
 import { LinkBroken } from "../wire.js";
-import type { RunPlace } from "./address.js";
-import type { NatsOptions } from "./index.js";
+import { parsePlace, type RunPlace } from "./address.js";
+import type { NatsSettings } from "./index.js";
 import { NatsLink } from "./link.js";
 import { Parcel, type Verdict } from "./parcel.js";
 import { QueuePlace, type Delivery } from "./queue-place.js";
@@ -37,7 +37,26 @@ const WORDS: Readonly<Record<Verdict, Uint8Array>> = {
   "+TERM": text.encode("+TERM"),
 };
 
-export class NatsRolloutReceiver implements Listening {
+/**
+ * Hands over what is in the run's queue at `address` and what comes. Throws UNAVAILABLE where the server was out of
+ * reach for `reconnectSeconds`, CONFIG_INVALID on an address of another form.
+ */
+export async function receiveRollouts(
+  onDelivery: DeliveryHandler,
+  address: string,
+  options: NatsSettings,
+): Promise<Listening> {
+  const receiver = new NatsRolloutReceiver(parsePlace(address), onDelivery, options);
+  try {
+    await receiver.start();
+    return receiver;
+  } catch (error) {
+    await receiver.close();
+    throw error;
+  }
+}
+
+class NatsRolloutReceiver implements Listening {
   private readonly link: NatsLink;
   private readonly parcels = new Map<string, Parcel>();
   private place: QueuePlace | null = null;
@@ -49,7 +68,7 @@ export class NatsRolloutReceiver implements Listening {
   constructor(
     private readonly run: RunPlace,
     private readonly onDelivery: DeliveryHandler,
-    private readonly options: NatsOptions,
+    private readonly options: NatsSettings,
   ) {
     this.link = new NatsLink(run, options, {
       onUp: (connection) => this.begin(connection),
@@ -65,7 +84,6 @@ export class NatsRolloutReceiver implements Listening {
     return this.run.address;
   }
 
-  /** Throws UNAVAILABLE where the server was out of reach for `reconnectSeconds`. */
   async start(): Promise<void> {
     const began = performance.now();
     try {

@@ -17,7 +17,7 @@ import {
   type NatsConnection,
 } from "nats";
 import type { RunPlace } from "./address.js";
-import type { NatsOptions } from "./index.js";
+import type { NatsSettings } from "./index.js";
 
 /** Seconds within which the server recognises a message that it has had. */
 export const DUPLICATE_SECONDS = 120;
@@ -51,7 +51,7 @@ export async function jetStreamOf(
 export async function ensureRolloutStream(
   manager: JetStreamManager,
   place: RunPlace,
-  { nats }: NatsOptions,
+  { nats }: NatsSettings,
 ): Promise<boolean> {
   const limits = {
     subjects: [`${place.rolloutPrefix}.>`],

@@ -1,17 +1,28 @@
 /**
- * The serving side of calls over NATS. A run's service has one server: the first, which answers whoever asks whether
+ * The serving side of the wire over NATS. A run's service has one server: the first, which answers whoever asks whether
  * the place is taken. After a break it takes its place again, unless another has it by then: it is silent until that
  * one is gone.
  */
-import { Empty, ErrorCode as NatsCode, type Msg, type NatsConnection, type Subscription } from "nats";
+import {
+  createInbox,
+  Empty,
+  ErrorCode as NatsCode,
+  type Msg,
+  type NatsConnection,
+  type Subscription,
+} from "nats";
 import { messageOf, SkeinError, toSkeinError } from "../../errors.js";
+import { CallRate } from "../../security/call-rate.js";
 import { unavailable } from "../retry.js";
-import type { Listening, TransportOptions } from "../transport.js";
+import type { Listening } from "../transport.js";
 import { LinkBroken, type Service } from "../wire.js";
 import { parsePlace, type RunPlace } from "./address.js";
+import type { NatsSettings } from "./index.js";
 import { NatsLink } from "./link.js";
-import { Incoming, publish } from "./message.js";
-import { callSubject } from "./wire.js";
+import { errorBody, expectProtocol, Incoming, publish, publishLater } from "./message.js";
+import { NatsServedStream } from "./served-stream.js";
+import { senderOf } from "./stream-end.js";
+import { subjectsOf } from "./wire.js";
 
 /** The method that every server answers by itself. */
 const PRESENCE = "presence";
@@ -25,10 +36,11 @@ const PRESENCE_MS = 1000;
 export async function serveNats(
   service: Service,
   address: string,
-  options: TransportOptions,
+  options: NatsSettings,
+  maxCallsPerSecond: number,
   protocolVersion: number,
 ): Promise<Listening> {
-  const server = new CallServer(parsePlace(address), service, options, protocolVersion);
+  const server = new NatsServer(parsePlace(address), service, options, maxCallsPerSecond, protocolVersion);
   try {
     await server.start();
     return server;
@@ -44,9 +56,15 @@ interface Unfinished {
   readonly until: number;
 }
 
-class CallServer implements Listening {
+class NatsServer implements Listening {
   private readonly link: NatsLink;
-  private readonly subject: string;
+  private readonly subjects: ReturnType<typeof subjectsOf>;
+  private readonly inbox = createInbox();
+  /** By where this side listens for them. */
+  private readonly streams = new Map<string, NatsServedStream>();
+  private readonly rate: CallRate;
+  private lastStream = 0;
+  private readonly lifeTimer: NodeJS.Timeout;
   private subscriptions: Subscription[] = [];
   /** Requests of which not every frame is there, by where their answer goes. */
   private readonly unfinished = new Map<string, Unfinished>();
@@ -55,14 +73,22 @@ class CallServer implements Listening {
   constructor(
     private readonly place: RunPlace,
     private readonly service: Service,
-    private readonly options: TransportOptions,
+    private readonly options: NatsSettings,
+    private readonly maxCallsPerSecond: number,
     private readonly protocolVersion: number,
   ) {
-    this.subject = callSubject(place, service.name);
+    this.rate = new CallRate(maxCallsPerSecond);
+    this.subjects = subjectsOf(place, service.name);
     this.link = new NatsLink(place, options, {
       onUp: (connection) => this.takePlace(connection),
-      onDown: () => this.unfinished.clear(),
+      onDown: (detail) => {
+        this.unfinished.clear();
+        for (const stream of this.streams.values()) stream.line.break(detail);
+      },
     });
+    this.lifeTimer = setInterval(() => {
+      for (const stream of this.streams.values()) stream.line.checkLife();
+    }, 1000 * options.keepaliveSeconds);
   }
 
   get address(): string {
@@ -81,26 +107,32 @@ class CallServer implements Listening {
   }
 
   async close(): Promise<void> {
+    clearInterval(this.lifeTimer);
+    for (const stream of this.streams.values()) stream.leave();
     for (const subscription of this.subscriptions) subscription.unsubscribe();
     await this.link.close();
   }
 
   private async takePlace(connection: NatsConnection): Promise<void> {
     await this.expectFree(connection);
-    const listen = (method: string, onMessage: (message: Msg) => void): Subscription =>
-      connection.subscribe(`${this.subject}.${method}`, {
+    const listen = (subject: string, onMessage: (message: Msg) => void): Subscription =>
+      connection.subscribe(subject, {
         callback: (error, message) => {
           if (error === null) onMessage(message);
           else this.link.restart(connection, error.message);
         },
       });
-    this.subscriptions = [listen("*", (message) => this.onMessage(connection, message))];
+    this.subscriptions = [
+      listen(`${this.inbox}.*.*`, (message) => this.onWord(message)),
+      listen(`${this.subjects.streams}.*`, (message) => this.onAsk(connection, message)),
+      listen(`${this.subjects.calls}.*`, (message) => this.onCall(connection, message)),
+    ];
     await connection.flush();
   }
 
   private async expectFree(connection: NatsConnection): Promise<void> {
     try {
-      await connection.request(`${this.subject}.${PRESENCE}`, Empty, { timeout: PRESENCE_MS });
+      await connection.request(`${this.subjects.calls}.${PRESENCE}`, Empty, { timeout: PRESENCE_MS });
     } catch (error) {
       if ((error as { code?: unknown }).code === NatsCode.NoResponders) return;
       // Somebody listens and says nothing: it may be dead, which the NATS server will find out.
@@ -112,12 +144,18 @@ class CallServer implements Listening {
     throw this.started ? new Error(message) : new SkeinError("PORT_IN_USE", message);
   }
 
-  private onMessage(connection: NatsConnection, message: Msg): void {
+  private onCall(connection: NatsConnection, message: Msg): void {
     const { reply } = message;
     if (reply === undefined || reply === "") return;
-    const method = message.subject.slice(this.subject.length + 1);
+    const method = message.subject.slice(this.subjects.calls.length + 1);
     if (method === PRESENCE) {
       this.answer(connection, reply, Empty);
+      return;
+    }
+    // A connection's calls share an inbox, below which each has a token of its own.
+    if (!this.rate.allows(reply.slice(0, reply.lastIndexOf(".")))) {
+      const why = `over ${this.maxCallsPerSecond} calls a second on this connection (security.maxCallsPerSecond)`;
+      publishLater(connection, reply, why, this.protocolVersion);
       return;
     }
     try {
@@ -127,6 +165,24 @@ class CallServer implements Listening {
       this.unfinished.delete(reply);
       this.answerError(connection, reply, error);
     }
+  }
+
+  private onAsk(connection: NatsConnection, message: Msg): void {
+    const peer = senderOf(message);
+    if (peer === null) return;
+    const method = message.subject.slice(this.subjects.streams.length + 1);
+    const own = `${this.inbox}.${++this.lastStream}`;
+    const stream = new NatsServedStream(own, this.protocolVersion, () => this.streams.delete(own));
+    this.streams.set(own, stream);
+    stream.accept(connection, peer, (served) => {
+      expectProtocol(message, this.protocolVersion);
+      return this.service.open(method, served);
+    });
+  }
+
+  private onWord(message: Msg): void {
+    const dot = message.subject.lastIndexOf(".");
+    this.streams.get(message.subject.slice(0, dot))?.line.receive(message.subject.slice(dot + 1), message);
   }
 
   /** The request that `message` completes, else null. */
@@ -164,7 +220,7 @@ class CallServer implements Listening {
 
   private answerError(connection: NatsConnection, reply: string, thrown: unknown): void {
     const error = toSkeinError(thrown);
-    this.answer(connection, reply, new TextEncoder().encode(error.message), error);
+    this.answer(connection, reply, errorBody(error), error);
   }
 
   private answer(connection: NatsConnection, subject: string, body: Uint8Array, error?: SkeinError): void {
