@@ -1,5 +1,5 @@
 /** An actor process: joins the run, starts its seats, works until the run is finished or it is asked to stop. */
-import { listening, steadySeconds, withTeardown, type ServiceHost } from "../../core/services.js";
+import { listening, noticeOf, steadySeconds, withTeardown, type ServiceHost } from "../../core/services.js";
 import { securityOf } from "../../core/security/credentials.js";
 import { createActorMetrics } from "../../core/telemetry/metrics.js";
 import { openSideDoor } from "../../core/telemetry/side-door.js";
@@ -10,7 +10,7 @@ import { LearnerLine } from "./learner-line.js";
 import { startSeats } from "./seat.js";
 import { WeightsStore } from "./weights-store.js";
 
-/** `coordinator` is `host:port`. Throws what an environment or engine failed with. */
+/** `coordinator` is its address: `host:port`, or `nats://host:port/<run>`. Throws what an environment or engine failed with. */
 export async function runActor(
   coordinator: string,
   identity: ActorIdentity,
@@ -20,7 +20,7 @@ export async function runActor(
   host.log.level = config.logLevel;
   const security = securityOf(config.security, host.credentials);
   await withTeardown(async (keep) => {
-    const transport = keep(createTransport(config.transport, security));
+    const transport = keep(createTransport(config.transport, security, noticeOf(host)));
     const control = keep(transport.connectControl(coordinator));
     const weights = new WeightsStore(config.staleness.maxPolicyLag + 3);
     const beat = () => ({ appliedVersion: weights.version, appliedHash: "", running: [] });
