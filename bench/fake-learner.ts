@@ -6,6 +6,7 @@ import { OPEN } from "../core/security/credentials.js";
 import { createTransport } from "../core/transport/create.js";
 import { Session } from "../core/transport/session.js";
 import type { Control, Outcome, Transport } from "../core/transport/transport.js";
+import { createLearnerMetrics } from "../core/telemetry/metrics.js";
 import type { WeightsSnapshot } from "../core/types.js";
 import { WeightsPublisher } from "../core/weights/publisher.js";
 
@@ -50,7 +51,11 @@ export class FakeLearner {
       }),
       beat: () => ({ appliedVersion: 0, appliedHash: "", running: [] }),
     });
-    const publisher = new WeightsPublisher(control, { deltas: true, anchorEvery: 20 });
+    const publisher = new WeightsPublisher(
+      control,
+      { deltas: true, anchorEvery: 20 },
+      createLearnerMetrics({ processMetrics: false }),
+    );
     await publisher.publish(weights(0));
     return new FakeLearner(transport, control, session, publisher, stepsEach, versionSeconds);
   }

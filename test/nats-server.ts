@@ -13,7 +13,7 @@ export const natsMissing: string | null =
     ? null
     : "skipped: no nats-server on the PATH (Debian: apt-get install nats-server)";
 
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
   const probe = createServer();
   probe.listen(0, "127.0.0.1");
   await once(probe, "listening");
@@ -29,13 +29,14 @@ export class NatsServer {
   private constructor(
     readonly port: number,
     private readonly folder: string,
+    private readonly host: string,
   ) {}
 
   /** `settings` are lines of the server's configuration file besides port and store. */
-  static async start(settings = "", jetStream = true): Promise<NatsServer> {
-    const server = new NatsServer(await freePort(), mkdtempSync(join(tmpdir(), "skein-nats-")));
+  static async start(settings = "", host = "127.0.0.1", jetStream = true): Promise<NatsServer> {
+    const server = new NatsServer(await freePort(), mkdtempSync(join(tmpdir(), "skein-nats-")), host);
     const lines = [
-      `listen: "127.0.0.1:${server.port}"`,
+      `listen: "${host}:${server.port}"`,
       ...(jetStream ? [`jetstream { store_dir: "${join(server.folder, "store")}" }`] : []),
       settings,
     ];
@@ -45,14 +46,19 @@ export class NatsServer {
   }
 
   get url(): string {
-    return `nats://127.0.0.1:${this.port}`;
+    return `nats://${this.host}:${this.port}`;
+  }
+
+  /** 0 = it is down. */
+  get pid(): number {
+    return this.process?.pid ?? 0;
   }
 
   /** Starts it, with what its store holds. */
   async up(): Promise<void> {
     this.process = spawn("nats-server", ["-c", join(this.folder, "nats.conf")], { stdio: "ignore" });
     const deadline = performance.now() + 15_000;
-    while (!(await accepts(this.port))) {
+    while (!(await accepts(this.host, this.port))) {
       if (performance.now() > deadline) throw new Error("nats-server did not start");
       await pause(10);
     }
@@ -82,10 +88,10 @@ export class NatsServer {
   }
 }
 
-/** Whether somebody listens on `port` and greets as a NATS server does. */
-function accepts(port: number): Promise<boolean> {
+/** Whether somebody listens there and greets as a NATS server does. */
+function accepts(host: string, port: number): Promise<boolean> {
   return new Promise((resolve) => {
-    const socket = connect(port, "127.0.0.1");
+    const socket = connect(port, host);
     const end = (result: boolean): void => {
       socket.destroy();
       resolve(result);

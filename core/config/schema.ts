@@ -73,6 +73,14 @@ export const runConfigSchema = z.strictObject({
       threads: count("Threads of each actor process; each owns a vector environment and an engine", 1, 64),
       environments: count("Environment instances of each thread", 8, 65_536),
       fragmentSteps: count("Steps that each instance takes before a rollout is sent", 128, 65_536),
+      unsettledBytes: z
+        .int()
+        .min(1_048_576)
+        .max(Number.MAX_SAFE_INTEGER)
+        .default(536_870_912)
+        .describe(
+          "Size of the rollouts, sent and not yet settled by the learner, at which an actor process collects no more, bytes",
+        ),
       maxRestarts: z
         .int()
         .min(0)
@@ -223,6 +231,9 @@ export const runConfigSchema = z.strictObject({
         .describe(
           "Actors that take weights from one process directly; the others take them from those. 0 = all from the coordinator",
         ),
+      relayAddress: address
+        .default("127.0.0.1:0")
+        .describe("Where an actor hands weights on to others; not used with NATS, whose broker does"),
     })
     .prefault({})
     .describe("How weights travel"),

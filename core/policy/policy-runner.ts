@@ -13,7 +13,8 @@ export class PolicyRunner {
   /** [count·S] memory of each instance before its next decision; zeros where an episode begins. Changed in place. */
   readonly states: Float32Array;
   private readonly sampler: PolicySampler;
-  private readonly stateWidth: number;
+  /** S */
+  readonly stateWidth: number;
 
   /** `model` is the one that `engine` runs. */
   constructor(

@@ -12,6 +12,15 @@ const DURATIONS = [
   0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60,
 ] as const;
 
+/** Upper bounds of the histograms of lengths, steps. */
+const LENGTHS = [
+  1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 20_000, 50_000, 100_000,
+] as const;
+/** What an actor's seat can be at. */
+export const SEAT_STAGES = ["work", "weights", "collect", "take", "settle"] as const;
+export type SeatStage = (typeof SEAT_STAGES)[number];
+const WEIGHTS_MODES = ["full", "delta"] as const;
+
 const PHASES = ["waiting", "running", "finished"] as const satisfies readonly Phase[];
 
 interface DescriptorBase {
@@ -74,6 +83,22 @@ export const coordinatorMetricTable = {
     unit: "snapshots",
     help: "Weights snapshots taken from the learner",
   },
+  weightsReceivedBytes: {
+    name: "skein_coordinator_weights_received_bytes_total",
+    type: "counter",
+    unit: "bytes",
+    label: "mode",
+    values: WEIGHTS_MODES,
+    help: "Payloads of weights that the learner published",
+  },
+  weightsSentBytes: {
+    name: "skein_coordinator_weights_sent_bytes_total",
+    type: "counter",
+    unit: "bytes",
+    label: "mode",
+    values: WEIGHTS_MODES,
+    help: "Payloads of weights asked for by actors; with relays, few of them ask the coordinator",
+  },
   watchers: {
     name: "skein_coordinator_watchers",
     type: "gauge",
@@ -91,14 +116,14 @@ export const coordinatorMetricTable = {
     type: "labelled",
     unit: "seconds",
     label: "actor",
-    help: "Time since an actor was last heard of",
+    help: "Time since an actor was last heard of; the first 64 places of the fleet",
   },
   actorAppliedVersion: {
     name: "skein_coordinator_actor_applied_version",
     type: "labelled",
     unit: "version",
     label: "actor",
-    help: "Newest policy version that an actor uses; −1 = none yet",
+    help: "Newest policy version that an actor uses; −1 = none yet; the first 64 places of the fleet",
   },
   waitingSeats: {
     name: "skein_coordinator_waiting_seats",
@@ -177,6 +202,39 @@ export const coordinatorMetricTable = {
     type: "gauge",
     unit: "environment steps",
     help: "The same in steps",
+  },
+  sealedGroups: {
+    name: "skein_coordinator_sealed_groups_total",
+    type: "counter",
+    unit: "groups",
+    help: "Groups of which the learner had every member",
+  },
+  voidedGroups: {
+    name: "skein_coordinator_voided_groups_total",
+    type: "counter",
+    unit: "groups",
+    help: "Groups void at their deadline, or because a member was lost too often",
+  },
+  sealedEpisodeSteps: {
+    name: "skein_coordinator_sealed_episode_steps",
+    type: "histogram",
+    unit: "environment steps",
+    buckets: LENGTHS,
+    help: "Length of the episodes of sealed groups",
+  },
+  voidedEpisodeSteps: {
+    name: "skein_coordinator_voided_episode_steps",
+    type: "histogram",
+    unit: "environment steps",
+    buckets: LENGTHS,
+    help: "Length of the episodes of void groups, as far as they had come; longer than those of sealed groups = a bias to short episodes",
+  },
+  stragglerSteps: {
+    name: "skein_coordinator_straggler_steps",
+    type: "histogram",
+    unit: "environment steps",
+    buckets: LENGTHS,
+    help: "Steps so far of the members for which a void group did not wait",
   },
   phase: {
     name: "skein_coordinator_phase",
@@ -343,6 +401,14 @@ export const learnerMetricTable = {
     buckets: DURATIONS,
     help: "Time to hand one weights snapshot to the coordinator",
   },
+  weightsSentBytes: {
+    name: "skein_learner_weights_sent_bytes_total",
+    type: "counter",
+    unit: "bytes",
+    label: "mode",
+    values: WEIGHTS_MODES,
+    help: "Payloads of weights handed to the coordinator",
+  },
   checkpointSeconds: {
     name: "skein_learner_checkpoint_seconds",
     type: "histogram",
@@ -426,38 +492,133 @@ export const actorMetricTable = {
     unit: "episodes",
     help: "Episodes ended, terminated or truncated",
   },
-  fragments: {
-    name: "skein_actor_fragments_total",
+  rollouts: {
+    name: "skein_actor_rollouts_total",
     type: "counter",
-    unit: "fragments",
-    help: "Fragments collected and acknowledged by the learner",
+    unit: "rollouts",
+    help: "Rollouts collected: fragments, or episodes of groups' members",
+  },
+  refusedRollouts: {
+    name: "skein_actor_refused_rollouts_total",
+    type: "counter",
+    unit: "rollouts",
+    help: "Rollouts that the learner refused; they are dropped",
+  },
+  resentRollouts: {
+    name: "skein_actor_resent_rollouts_total",
+    type: "counter",
+    unit: "rollouts",
+    help: "Rollouts sent once more because the learner's address had changed",
+  },
+  returnedRequests: {
+    name: "skein_actor_returned_requests_total",
+    type: "counter",
+    unit: "requests",
+    label: "reason",
+    values: ["environment", "deadline"],
+    help: "Requests given back to the coordinator: the environment failed, or the time was up before the first step",
+  },
+  rolloutBytes: {
+    name: "skein_actor_rollout_bytes_total",
+    type: "counter",
+    unit: "bytes",
+    help: "Size of the rollouts collected, before they are encoded",
+  },
+  seatSeconds: {
+    name: "skein_actor_seat_seconds_total",
+    type: "counter",
+    unit: "seconds",
+    label: "stage",
+    values: SEAT_STAGES,
+    help: "Wall time of all seats, by what they were at: work = waiting for the coordinator to give work, weights = for the weights it asks for, collect = playing, take = waiting for the learner to take the rollout before, settle = for room in actors.unsettledBytes. A seat is at one of them at any time",
+  },
+  unsettledRollouts: {
+    name: "skein_actor_unsettled_rollouts",
+    type: "gauge",
+    unit: "rollouts",
+    help: "Rollouts collected that the learner has not settled yet",
+  },
+  untakenRollouts: {
+    name: "skein_actor_untaken_rollouts",
+    type: "gauge",
+    unit: "rollouts",
+    help: "Those of them that the learner has not even taken: the queue",
+  },
+  unsettledBytes: {
+    name: "skein_actor_unsettled_bytes",
+    type: "gauge",
+    unit: "bytes",
+    help: "Size of the rollouts not settled",
+  },
+  unsettledCapacityBytes: {
+    name: "skein_actor_unsettled_capacity_bytes",
+    type: "gauge",
+    unit: "bytes",
+    help: "Size of unsettled rollouts at which the actor collects no more",
   },
   inferenceSeconds: {
     name: "skein_actor_inference_seconds",
     type: "histogram",
     unit: "seconds",
     buckets: DURATIONS,
-    help: "Time spent in the policy network, per fragment",
+    help: "Time spent in the policy network, per rollout",
   },
   environmentSeconds: {
     name: "skein_actor_environment_seconds",
     type: "histogram",
     unit: "seconds",
     buckets: DURATIONS,
-    help: "Time spent stepping environments, per fragment",
+    help: "Time spent stepping environments, per rollout",
   },
   sendWaitSeconds: {
     name: "skein_actor_send_wait_seconds",
     type: "histogram",
     unit: "seconds",
     buckets: DURATIONS,
-    help: "Time from handing a rollout to the transport to its acknowledgement; large = back-pressure",
+    help: "Time from handing a rollout to the transport until the learner has taken it; large = back-pressure",
   },
   policyVersion: {
     name: "skein_actor_policy_version",
     type: "gauge",
     unit: "version",
     help: "Policy version last applied; −1 before the first",
+  },
+  weightsReceivedBytes: {
+    name: "skein_actor_weights_received_bytes_total",
+    type: "counter",
+    unit: "bytes",
+    label: "mode",
+    values: WEIGHTS_MODES,
+    help: "Payloads of weights that arrived, before they are checked",
+  },
+  weightsSentBytes: {
+    name: "skein_actor_weights_sent_bytes_total",
+    type: "counter",
+    unit: "bytes",
+    label: "mode",
+    values: WEIGHTS_MODES,
+    help: "Payloads of weights handed on to other actors",
+  },
+  weightsSyncSeconds: {
+    name: "skein_actor_weights_sync_seconds",
+    type: "histogram",
+    unit: "seconds",
+    buckets: DURATIONS,
+    label: "mode",
+    values: WEIGHTS_MODES,
+    help: "Time from when the coordinator had a version to when it was checked and given to this actor's threads",
+  },
+  rejectedWeights: {
+    name: "skein_actor_rejected_weights_total",
+    type: "counter",
+    unit: "payloads",
+    help: "Payloads of weights that did not match their checksums or hashes and were thrown away",
+  },
+  relayFallbacks: {
+    name: "skein_actor_relay_fallbacks_total",
+    type: "counter",
+    unit: "fetches",
+    help: "Fetches of weights from the coordinator because the relay that was to bring them failed",
   },
   weightSwaps: {
     name: "skein_actor_weight_swaps_total",

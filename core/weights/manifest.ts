@@ -10,6 +10,11 @@ export function bytesOfTensor({ data }: NamedTensor): Uint8Array {
   return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
 }
 
+/** The form of the payload that a manifest comes with. */
+export function modeOf({ parent }: WeightsManifest): "full" | "delta" {
+  return parent === null ? "full" : "delta";
+}
+
 /** Elements of a tensor of that shape. */
 export function elementsOf(shape: readonly number[]): number {
   return shape.reduce((product, size) => product * size, 1);

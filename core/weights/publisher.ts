@@ -3,17 +3,12 @@
  * full. Weights that are not finite never leave the process.
  */
 import { SkeinError } from "../errors.js";
+import type { LearnerMetrics } from "../telemetry/metrics.js";
 import type { Control } from "../transport/transport.js";
 import type { WeightsSnapshot } from "../types.js";
+import { modeOf } from "./manifest.js";
 import { weightsOf } from "./payload.js";
 import { WeightsShelf, type DeltaSettings } from "./shelf.js";
-
-export interface Published {
-  readonly rootHash: string;
-  readonly form: "full" | "delta";
-  /** Of the payload. */
-  readonly bytes: number;
-}
 
 export class WeightsPublisher {
   private readonly shelf: WeightsShelf;
@@ -21,6 +16,7 @@ export class WeightsPublisher {
   constructor(
     private readonly control: Pick<Control, "publishWeights">,
     settings: DeltaSettings,
+    private readonly metrics: Pick<LearnerMetrics, "weightsSentBytes">,
   ) {
     // The version at hand and the one before it, which the coordinator has.
     this.shelf = new WeightsShelf(2, settings);
@@ -30,26 +26,26 @@ export class WeightsPublisher {
    * Publishing the same version again sends it in full: the coordinator may have forgotten. Throws REFUSED where a
    * number is not finite or the coordinator has a newer version.
    */
-  async publish(snapshot: WeightsSnapshot): Promise<Published> {
+  async publish(snapshot: WeightsSnapshot): Promise<void> {
     const { version } = snapshot;
     const before = this.shelf.version;
     if (version !== before) this.shelf.put(weightsOf(snapshot));
     return this.send(version, before < version ? before : null);
   }
 
-  private async send(version: number, base: number | null): Promise<Published> {
+  private async send(version: number, base: number | null): Promise<void> {
     const delivery = this.shelf.find({ version, oldest: version, base });
     if (delivery === null) throw new SkeinError("INTERNAL", `publisher: version ${version} is gone`);
     const { manifest, payload } = delivery;
-    const form = manifest.parent === null ? "full" : "delta";
+    const mode = modeOf(manifest);
     try {
       await this.control.publishWeights(delivery);
     } catch (error) {
-      const mayHelp = error instanceof SkeinError && error.code === "REFUSED" && form === "delta";
+      const mayHelp = error instanceof SkeinError && error.code === "REFUSED" && mode === "delta";
       if (!mayHelp) throw error;
       // The coordinator has forgotten the parent: it has been started anew.
       return this.send(version, null);
     }
-    return { rootHash: manifest.rootHash, form, bytes: payload.byteLength };
+    this.metrics.weightsSentBytes.inc(mode, payload.byteLength);
   }
 }

@@ -4,10 +4,12 @@ import { securityOf } from "../../core/security/credentials.js";
 import { createActorMetrics } from "../../core/telemetry/metrics.js";
 import { openSideDoor } from "../../core/telemetry/side-door.js";
 import { createTransport, describeRun } from "../../core/transport/create.js";
+import { Watchdog } from "../../core/watchdog.js";
 import { Actor } from "./actor.js";
 import { joinRun, type ActorIdentity } from "./join.js";
 import { LearnerLine } from "./learner-line.js";
 import { startSeats } from "./seat.js";
+import { openWeights } from "./weights-line.js";
 import { WeightsStore } from "./weights-store.js";
 
 /** `coordinator` is its address: `host:port`, or `nats://host:port/<run>`. Throws what an environment or engine failed with. */
@@ -22,8 +24,12 @@ export async function runActor(
   await withTeardown(async (keep) => {
     const transport = keep(createTransport(config.transport, security, noticeOf(host)));
     const control = keep(transport.connectControl(coordinator));
-    const weights = new WeightsStore(config.staleness.maxPolicyLag + 3);
-    const beat = () => ({ appliedVersion: weights.version, appliedHash: "", running: [] });
+    const weights = new WeightsStore(config.deterministic ? config.staleness.maxPolicyLag + 3 : 1);
+    let actor: Actor | null = null;
+    const beat = () => ({
+      ...{ appliedVersion: weights.version, appliedHash: weights.rootHash },
+      running: actor?.running ?? [],
+    });
     const session = keep(await joinRun(control, identity, beat));
     const seats = keep(await startSeats(config, session.index));
     const metrics = createActorMetrics();
@@ -33,10 +39,26 @@ export async function runActor(
     const health = () => ({ ok: session.phase !== "waiting", detail: { ...detail(), engine } });
     const door = keep(await openSideDoor(config.actors.http, metrics.registry, health, security));
     host.emit(listening("actor", "", door.url));
-    const learner = keep(new LearnerLine((address) => transport.connectRollouts(address)));
-    const identities = { runId, actorId: identity.name, deterministic: config.deterministic };
-    const lines = { control, session, learner, weights, seats: seats.all };
-    const actor = new Actor({ ...identities, ...lines, metrics, log: host.log, now: steadySeconds });
+    const basics = { metrics, log: host.log, now: steadySeconds };
+    const watchdog = keep(
+      new Watchdog({
+        ...{ ...basics, role: "actor", seconds: config.watchdog.seconds },
+        paused: async () => (await control.status()).pausedSeconds > 0,
+      }),
+    );
+    const learner = keep(
+      new LearnerLine({
+        ...basics,
+        connect: (address) => transport.connectRollouts(address),
+        capacityBytes: config.actors.unsettledBytes,
+        onSettled: () => watchdog.progress(),
+      }),
+    );
+    const follower = await openWeights(config, transport, control, metrics, host.log, keep);
+    const identities = { runId, actorId: identity.name, coordinator };
+    const kind = { deterministic: config.deterministic, groups: config.groups !== null };
+    const lines = { control, session, learner, follower, weights, watchdog, seats: seats.all };
+    actor = new Actor({ ...identities, ...kind, ...lines, ...basics });
     await actor.run(host.signal);
     await seats.stop();
   });

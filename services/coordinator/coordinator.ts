@@ -6,7 +6,6 @@
  * actors there are, but `status`.
  */
 import type { RunConfig } from "../../core/config/schema.js";
-import { SkeinError } from "../../core/errors.js";
 import type { NoticeEvent } from "../../core/progress.js";
 import type { Logger } from "../../core/telemetry/logger.js";
 import type { CoordinatorMetrics } from "../../core/telemetry/metrics.js";
@@ -21,12 +20,18 @@ import type {
   ReportReply,
   ReportRequest,
   RunStatus,
+  WatchRequest,
+  WeightsAnnouncement,
+  WeightsDelivery,
+  WeightsRequest,
 } from "../../core/transport/transport.js";
-import type { RolloutRequest, WeightsSnapshot } from "../../core/types.js";
+import type { RolloutRequest } from "../../core/types.js";
+import { modeOf } from "../../core/weights/manifest.js";
 import { BookReader } from "./books.js";
 import { Commits } from "./commits.js";
-import { Dispatch } from "./dispatch.js";
+import { Dispatch, type Method } from "./dispatch.js";
 import { Gauges } from "./gauges.js";
+import { groupEvents } from "./group-events.js";
 import type { Lease } from "./leases.js";
 import { Pause } from "./pause.js";
 import type { RunRecord } from "./run-state.js";
@@ -49,6 +54,7 @@ export interface CoordinatorOptions {
   readonly log: Logger;
   /** Milliseconds of a steady clock. */
   readonly now: () => number;
+  readonly method?: Method;
 }
 
 export class Coordinator implements Control {
@@ -68,17 +74,25 @@ export class Coordinator implements Control {
 
   /** Throws BOOKS_MISMATCH where the store is of another run. */
   constructor(private readonly options: CoordinatorOptions) {
-    const { config, store, now, notice, metrics } = options;
-    this.dispatch = new Dispatch({ config, store, now });
+    const { config, store, now, notice, metrics, method = {} } = options;
+    this.gauges = new Gauges(metrics);
+    this.dispatch = new Dispatch({
+      config,
+      store,
+      now,
+      method,
+      events: groupEvents(metrics, (text) => this.warn(text)),
+    });
     this.runId = this.run.runId;
     const patienceSeconds = config.transport.reconnectSeconds;
     this.commits = new Commits(store, { patienceSeconds, now, notice });
     this.failed = this.commits.failed;
     this.pauses = new Pause(this.dispatch.run, now, notice);
-    this.weights = new WeightsRegistry(config.staleness.maxPolicyLag + 3);
     this.weightsLog = new WeightsLog(store);
+    const keep = config.staleness.maxPolicyLag + 3;
+    const restored = this.weightsLog.newest(1)[0] ?? null;
+    this.weights = new WeightsRegistry({ keep, weights: config.weights, restored, now });
     this.books = new BookReader(store);
-    this.gauges = new Gauges(metrics);
     this.measure();
     this.audit();
   }
@@ -178,34 +192,29 @@ export class Coordinator implements Control {
     this.changed();
   }
 
-  async publishWeights(snapshot: WeightsSnapshot): Promise<void> {
-    const { version, tensors } = snapshot;
-    const { publishedVersion } = this.run;
-    if (version < publishedVersion) {
-      throw new SkeinError(
-        "REFUSED",
-        `publish weights: expected a version of at least ${publishedVersion}, got ${version}; is a second learner running?`,
-      );
-    }
-    this.weights.publish(snapshot);
+  async publishWeights(delivery: WeightsDelivery): Promise<void> {
+    const { metrics, log } = this.options;
+    const { manifest, payload } = delivery;
+    const { version } = manifest;
+    metrics.weightsReceivedBytes.inc(modeOf(manifest), payload.byteLength);
+    this.weights.publish(delivery);
     await this.commits.make(() => {
       this.dispatch.run.set({ publishedVersion: version });
-      this.weightsLog.record(version, {
-        version,
-        tensors: tensors.map(({ name, dtype, shape }) => ({ name, dtype, shape })),
-      });
+      this.weightsLog.record(delivery);
     });
-    this.options.log.debug({ version }, "weights published");
-    this.options.metrics.publishedWeights.inc();
-    this.options.metrics.policyVersion.set(version);
+    log.debug({ version }, "weights published");
+    metrics.publishedWeights.inc();
+    metrics.policyVersion.set(version);
   }
 
-  async fetchWeights(version: number): Promise<WeightsSnapshot> {
-    return Promise.resolve(this.weights.fetch(version));
+  async fetchWeights(request: WeightsRequest): Promise<WeightsDelivery> {
+    const delivery = this.weights.fetch(request);
+    this.options.metrics.weightsSentBytes.inc(modeOf(delivery.manifest), delivery.payload.byteLength);
+    return Promise.resolve(delivery);
   }
 
-  watchWeights(afterVersion: number, signal: AbortSignal): AsyncIterable<WeightsSnapshot> {
-    return this.weights.watch(afterVersion, signal);
+  watchWeights(request: WatchRequest, signal: AbortSignal): AsyncIterable<WeightsAnnouncement> {
+    return this.weights.watch(request, signal);
   }
 
   /** For /healthz. */

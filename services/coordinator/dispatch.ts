@@ -7,7 +7,11 @@ import { SkeinError } from "../../core/errors.js";
 import { resolveRecipe } from "../../core/recipes/index.js";
 import type { AcquireRequest, RegisterRequest, ReportRequest } from "../../core/transport/transport.js";
 import type { RolloutRequest } from "../../core/types.js";
+import { uniformAllocator, type Allocator } from "./allocator.js";
 import { FragmentWork } from "./fragment-work.js";
+import { nothingFollows, type GroupHook } from "./group-hook.js";
+import { GroupWork, type GroupEvents } from "./group-work.js";
+import { SqlHistory } from "./history.js";
 import { Leases, type Lease } from "./leases.js";
 import { Outcomes } from "./outcomes.js";
 import { Requests, requestOf, type RequestRow } from "./requests.js";
@@ -16,9 +20,17 @@ import type { Statement, Store } from "./store.js";
 import { Takeover } from "./takeover.js";
 import type { WorkSource } from "./work-source.js";
 
+/** What a method decides before training; by default tasks are drawn at random and nothing follows from a group. */
+export interface Method {
+  readonly allocator?: Allocator;
+  readonly hook?: GroupHook;
+}
+
 export interface DispatchOptions {
   readonly config: RunConfig;
   readonly store: Store;
+  readonly method: Method;
+  readonly events: GroupEvents;
   /** Milliseconds of a steady clock. */
   readonly now: () => number;
 }
@@ -49,11 +61,7 @@ export class Dispatch {
     this.run = RunState.open(store, config, store.isFile ? 0 : 1000 * Date.now());
     this.leases = new Leases(store, config.coordinator.leaseSeconds, now);
     this.requests = new Requests(store, this.run);
-    const gate = {
-      batchSteps: resolveRecipe(config.recipe).sampler.batchSteps,
-      maxPolicyLag: config.staleness.maxPolicyLag,
-    };
-    this.work = new FragmentWork(store, this.run, this.requests, config, gate);
+    this.work = this.createWork();
     this.outcomes = new Outcomes(this.requests, this.run, this.work);
     this.takeover = new Takeover(store, this.run, this.requests, this.work, config.learner.ack);
     this.abandoned = store.prepare(
@@ -132,7 +140,11 @@ export class Dispatch {
       const lease = this.countRefusal(row.actor);
       if (lease !== null) quarantined.push(lease);
     }
-    if (checkpointVersion > run.checkpointVersion) this.requests.foldUpTo(checkpointVersion);
+    if (this.run.now.policyVersion > run.policyVersion) this.work.batchBegins();
+    if (checkpointVersion > run.checkpointVersion) {
+      this.requests.foldUpTo(checkpointVersion);
+      this.work.folded();
+    }
     return { quarantined };
   }
 
@@ -141,6 +153,26 @@ export class Dispatch {
     if (this.sweepAt === null || this.options.now() < this.sweepAt) return;
     for (const row of this.abandoned.all()) this.outcomes.fail(row, "leaseEnded");
     this.sweepAt = null;
+  }
+
+  private createWork(): WorkSource {
+    const { config, store, now, method, events } = this.options;
+    const { run, requests, leases } = this;
+    const gate = {
+      batchSteps: resolveRecipe(config.recipe).sampler.batchSteps,
+      maxPolicyLag: config.staleness.maxPolicyLag,
+    };
+    const { groups: settings } = config;
+    if (settings === null) return new FragmentWork(store, run, requests, config, gate);
+    return new GroupWork({
+      ...{ store, run, requests, settings, gate, events, now },
+      firstGuess: settings.maxSteps > 0 ? settings.maxSteps : config.actors.fragmentSteps,
+      allocator: method.allocator ?? uniformAllocator(config.run.seed, settings.tasks),
+      hook: method.hook ?? nothingFollows,
+      history: new SqlHistory(store),
+      runningSteps: ({ leaseId, requestId }) =>
+        leases.find(leaseId)?.running.find((running) => running.requestId === requestId)?.steps ?? 0,
+    });
   }
 
   private countRefusal(actor: string): Lease | null {

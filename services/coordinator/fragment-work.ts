@@ -66,8 +66,8 @@ export class FragmentWork implements WorkSource {
     this.backlog.put({ task, group, member, attempt: attempt + 1 });
   }
 
-  arrived(row: RequestRow): void {
-    this.backlog.drop(row);
+  arrived(before: RequestRow): void {
+    this.backlog.drop(before);
   }
 
   /** Deterministic batches take the same fragment of every seat: all begin anew above the highest. */
@@ -76,6 +76,14 @@ export class FragmentWork implements WorkSource {
     const baseGroup = Math.max(this.run.now.baseGroup, this.highest.get()?.group ?? 0);
     this.run.set({ baseGroup });
     this.backlog.dropUpTo(baseGroup);
+  }
+
+  folded(): void {
+    // Nothing is kept of a fragment but its number.
+  }
+
+  batchBegins(): void {
+    // What comes next does not depend on what came before.
   }
 
   voidedGroups(): number[] {

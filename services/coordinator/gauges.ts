@@ -4,6 +4,9 @@ import type { Books, Count, Phase } from "../../core/transport/transport.js";
 import { imbalanceOf, sumOf } from "./books.js";
 import type { Leases } from "./leases.js";
 
+/** A label has few values: a larger fleet is watched by the actors' own metrics. */
+const PLACES_SHOWN = 64;
+
 export interface Situation {
   readonly phase: Phase;
   readonly actors: number;
@@ -49,7 +52,7 @@ export class Gauges {
   }
 
   showActors(leases: Leases): void {
-    const actors = leases.actors();
+    const actors = leases.actors().filter(({ index }) => index < PLACES_SHOWN);
     this.metrics.quarantinedActors.set(leases.quarantined);
     this.metrics.actorSecondsSinceSeen.replace(
       Object.fromEntries(actors.map(({ name, secondsSinceSeen }) => [name, secondsSinceSeen])),

@@ -32,7 +32,7 @@ export class Outcomes {
       episodeReturn: numberOrNull(episodeReturn),
       episodeLength: numberOrNull(episodeLength),
     });
-    if (verdict !== "failed") this.work.arrived(row);
+    if (verdict !== "failed") this.work.arrived(row, this.requests.find(row.requestId)!);
     else if (reason !== "duplicate") this.loseUnlessAlive(row, reason);
     return row;
   }

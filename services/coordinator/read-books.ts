@@ -3,12 +3,17 @@ import { join } from "node:path";
 import { SkeinError } from "../../core/errors.js";
 import type { Books, Count, Phase } from "../../core/transport/transport.js";
 import { BookReader, imbalanceOf } from "./books.js";
+import { countGroups, newestStragglers, type GroupCounts, type Straggler } from "./groups.js";
+import { summarizeHistory, type HistorySummary } from "./history.js";
 import { readRun, type RunRecord } from "./run-state.js";
 import { Store } from "./store.js";
 import { WeightsLog, type PublishedWeights } from "./weights-log.js";
 
 /** The books' name within a run folder. */
 const FILE = "coordinator.db";
+
+/** Stragglers and manifests that are told. */
+const NEWEST = 10;
 
 export interface ServiceLine {
   readonly role: "actor" | "learner";
@@ -41,6 +46,10 @@ export interface BookReport {
   /** Zero while the books balance. */
   readonly imbalance: Count;
   readonly services: readonly ServiceLine[];
+  readonly groups: GroupCounts;
+  /** Newest first. */
+  readonly stragglers: readonly Straggler[];
+  readonly history: HistorySummary;
   /** Newest first. */
   readonly weights: readonly PublishedWeights[];
 }
@@ -88,6 +97,9 @@ function report(store: Store, run: RunRecord): BookReport {
         lastSeen: new Date(row.lastSeenUnixMs),
         quarantined: row.quarantined === 1,
       })),
-    weights: new WeightsLog(store).newest(10),
+    groups: countGroups(store, run.forgottenGroups),
+    stragglers: newestStragglers(store, NEWEST),
+    history: summarizeHistory(store),
+    weights: new WeightsLog(store).newest(NEWEST),
   };
 }

@@ -39,6 +39,8 @@ export interface RunRecord {
   /** Members of groups that the learner has seen, and their steps together. */
   readonly membersSeen: number;
   readonly memberSteps: number;
+  /** Sealed groups of which nothing but this count is kept. */
+  readonly forgottenGroups: number;
 }
 
 const FRESH: Omit<RunRecord, "uuid" | "runId" | "config" | "lastRequestId"> = {
@@ -59,6 +61,7 @@ const FRESH: Omit<RunRecord, "uuid" | "runId" | "config" | "lastRequestId"> = {
   pausedSeconds: 0,
   membersSeen: 0,
   memberSteps: 0,
+  forgottenGroups: 0,
 };
 
 const SELECT = "SELECT * FROM run";

@@ -30,7 +30,8 @@ CREATE TABLE run (
   seenSteps INTEGER NOT NULL,
   pausedSeconds REAL NOT NULL,
   membersSeen INTEGER NOT NULL,
-  memberSteps INTEGER NOT NULL
+  memberSteps INTEGER NOT NULL,
+  forgottenGroups INTEGER NOT NULL
 ) STRICT;
 
 -- Learners whose place another has taken.
@@ -142,6 +143,9 @@ CREATE TABLE history (
 
 CREATE TABLE weights (
   version INTEGER PRIMARY KEY,
+  rootHash TEXT NOT NULL,
+  mode TEXT NOT NULL,
+  payloadBytes INTEGER NOT NULL,
   manifest TEXT NOT NULL,
   publishedUnixMs INTEGER NOT NULL
 ) STRICT;

@@ -29,6 +29,7 @@ export class Store {
   private readonly begin: Statement<never>;
   private readonly commit: Statement<never>;
   private readonly restorers: (() => void)[] = [];
+  private readonly after: (() => void)[] = [];
   private inside = false;
 
   private constructor(
@@ -93,23 +94,17 @@ export class Store {
     this.restorers.push(restore);
   }
 
+  /** Calls `act` once the transaction under way is made; not where it comes to nothing. */
+  afterCommit(act: () => void): void {
+    this.after.push(act);
+  }
+
   /** All of `work` or nothing of it. A transaction within another is part of it. Throws BOOKS_UNAVAILABLE. */
   transaction<T>(work: () => T): T {
     if (this.inside) return work();
-    this.begin.run();
-    this.inside = true;
-    try {
-      const result = work();
-      this.commit.run();
-      return result;
-    } catch (error) {
-      // A full disk has rolled it back already.
-      if (this.database.inTransaction) this.database.exec("ROLLBACK");
-      for (const restore of this.restorers) restore();
-      throw error;
-    } finally {
-      this.inside = false;
-    }
+    const result = this.enclosed(work);
+    for (const act of this.after.splice(0)) act();
+    return result;
   }
 
   /** Everything that `read` reads is of one moment. */
@@ -125,6 +120,24 @@ export class Store {
   close(): void {
     this.database.close();
     release(this.lock);
+  }
+
+  private enclosed<T>(work: () => T): T {
+    this.begin.run();
+    this.inside = true;
+    try {
+      const result = work();
+      this.commit.run();
+      return result;
+    } catch (error) {
+      this.after.length = 0;
+      // A full disk has rolled it back already.
+      if (this.database.inTransaction) this.database.exec("ROLLBACK");
+      for (const restore of this.restorers) restore();
+      throw error;
+    } finally {
+      this.inside = false;
+    }
   }
 
   private guard<T>(work: () => T): T {

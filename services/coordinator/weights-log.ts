@@ -1,9 +1,15 @@
 /** Which weights were published: the newest manifests, in the books. The weights themselves are elsewhere. */
+import type { WeightsDelivery } from "../../core/transport/transport.js";
+import { modeOf } from "../../core/weights/manifest.js";
 import type { Statement, Store } from "./store.js";
 
 export interface PublishedWeights {
   readonly version: number;
-  /** As the learner published it, JSON. */
+  readonly rootHash: string;
+  /** The form in which the learner published them. */
+  readonly mode: "full" | "delta";
+  readonly payloadBytes: number;
+  /** JSON. */
   readonly manifest: string;
   readonly publishedUnixMs: number;
 }
@@ -16,13 +22,15 @@ export class WeightsLog {
   private readonly read: Statement<PublishedWeights>;
 
   constructor(store: Store) {
-    this.write = store.prepare("INSERT OR REPLACE INTO weights VALUES (?, ?, ?)");
+    this.write = store.prepare("INSERT OR REPLACE INTO weights VALUES (?, ?, ?, ?, ?, ?)");
     this.prune = store.prepare("DELETE FROM weights WHERE version <= ?");
     this.read = store.prepare("SELECT * FROM weights ORDER BY version DESC LIMIT ?");
   }
 
-  record(version: number, manifest: object): void {
-    this.write.run(version, JSON.stringify(manifest), Date.now());
+  record({ manifest, payload }: WeightsDelivery): void {
+    const { version, rootHash } = manifest;
+    const json = JSON.stringify(manifest);
+    this.write.run(version, rootHash, modeOf(manifest), payload.byteLength, json, Date.now());
     this.prune.run(version - KEPT);
   }
 

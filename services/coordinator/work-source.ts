@@ -9,12 +9,16 @@ export interface WorkSource {
   next(seat: number): Work | null;
   /** Nobody has this work any more, and it is not settled. */
   lost(row: RequestRow, reason: string): void;
-  /** A rollout of this work is at the learner, or settled. */
-  arrived(row: RequestRow): void;
+  /** A rollout of this work is at the learner, or settled: the request before and after the learner said so. */
+  arrived(before: RequestRow, row: RequestRow): void;
   /** Another learner has taken over: what it must have anew has been opened again. */
   reopened(): void;
+  /** Requests that are final were counted and deleted. */
+  folded(): void;
+  /** The learner has trained a version: another batch begins. */
+  batchBegins(): void;
   /** Groups that will never be complete and of which the learner may hold members. */
   voidedGroups(): number[];
-  /** To be called every now and then, with no transaction open. */
+  /** To be called every now and then, within a transaction. */
   tick(): void;
 }

@@ -6,7 +6,7 @@ import { resolveRecipe } from "../../core/recipes/index.js";
 import { steadySeconds, type Keep, type ServiceHost } from "../../core/services.js";
 import type { Health } from "../../core/telemetry/http.js";
 import type { LearnerPart } from "../../core/telemetry/metric-tables.js";
-import { createLearnerMetrics, type MetricsRegistry } from "../../core/telemetry/metrics.js";
+import { createLearnerMetrics, type LearnerMetrics } from "../../core/telemetry/metrics.js";
 import { TimeSplit } from "../../core/telemetry/time-split.js";
 import type { Watchdog } from "../../core/watchdog.js";
 import { listCheckpoints, readCheckpoint, type Checkpoint } from "../../core/weights/checkpoint.js";
@@ -54,7 +54,7 @@ export interface BuiltLearner {
   readonly settlements: Settlements;
   /** Brings the time that passes into the metrics; to be called now and then. */
   readonly time: TimeSplit<LearnerPart>;
-  readonly registry: MetricsRegistry;
+  readonly metrics: LearnerMetrics;
   readonly health: () => Health;
 }
 
@@ -108,5 +108,5 @@ export async function buildLearner(
   const learner = new Learner({ ...parts, metrics, time, watchdog, resumed, emit, log, now });
   const detail = () => ({ ...learner.progress, engine, heldSteps: intake.held.steps });
   const health = () => ({ ok: true, detail: detail() });
-  return { learner, training, intake, settlements, time, registry: metrics.registry, health };
+  return { learner, training, intake, settlements, time, metrics, health };
 }

@@ -103,8 +103,10 @@ export class Learner {
 
   /** The weights at hand count as `version` from now on, and rollouts are judged by it. */
   begin(version: number): void {
+    const { intake, log, resumed } = this.options;
+    log.info({ version: resumed?.policyVersion ?? 0, goesOnAs: version }, "begins");
     this.newest = { ...this.newest, version };
-    this.options.intake.begin(version);
+    intake.begin(version);
   }
 
   /**
@@ -180,6 +182,7 @@ export class Learner {
 
   private async advance(upstream: Upstream): Promise<number> {
     const { policyVersion } = this;
+    this.options.log.debug({ version: policyVersion }, "publishing weights");
     const told = this.options.watchdog.waiting(`version ${policyVersion}`, "the coordinator");
     try {
       return await upstream.advance();
@@ -201,13 +204,14 @@ export class Learner {
     expectFinite(result.weights);
     this.midBatch = false;
     this.newest = result.weights;
+    const { seconds } = result;
+    const ids = rollouts.map(({ rolloutId }) => rolloutId);
+    log.debug({ version: this.policyVersion, rollouts: ids, seconds, ...result.stats }, "batch trained");
     intake.trained(this.policyVersion);
     watchdog.progress();
     for (const part of returns) this.episodes.add(part);
     this.updates += result.updates;
     this.envSteps += steps;
-    const { seconds } = result;
-    log.debug({ version: this.policyVersion, seconds, ...result.stats }, "batch trained");
     metrics.updateSeconds.observe(now() - from);
     metrics.assembleSeconds.observe(seconds.assemble);
     metrics.evaluateSeconds.observe(seconds.evaluate);

@@ -6,6 +6,7 @@ import { listening, noticeOf, steadySeconds, withTeardown, type ServiceHost } fr
 import { openSideDoor } from "../../core/telemetry/side-door.js";
 import { addressesOf, createTransport, describeRun } from "../../core/transport/create.js";
 import { Watchdog } from "../../core/watchdog.js";
+import { WeightsPublisher } from "../../core/weights/publisher.js";
 import { buildLearner, type LearnerPlace } from "./build.js";
 import { Membership } from "./membership.js";
 import { runToEnd } from "./run-to-end.js";
@@ -34,12 +35,15 @@ export async function runLearner(
     const data = keep(
       await transport.serveRollouts((delivery) => intake.deliver(delivery), addresses.rollouts),
     );
-    const door = keep(await openSideDoor(settings.http, built.registry, built.health, security));
+    const door = keep(await openSideDoor(settings.http, built.metrics.registry, built.health, security));
     host.emit(listening("learner", data.address, door.url));
     const dataAddress = addresses.advertised ?? data.address;
+    const publisher = new WeightsPublisher(control, run.config.weights, built.metrics);
     const identity = { incarnation: randomUUID(), dataAddress, control };
     const tick = (): void => time.flush();
-    const membership = keep(await Membership.open({ ...identity, learner, intake, settlements, tick }));
+    const membership = keep(
+      await Membership.open({ ...identity, learner, intake, settlements, publisher, tick }),
+    );
     const reason = await runToEnd({ learner, membership, training, watchdog }, host.signal);
     await membership.finish();
     const { envSteps, updates, meanReturn100, policyVersion } = learner.progress;

@@ -8,6 +8,7 @@
 import { Session } from "../../core/transport/session.js";
 import type { Control, Phase } from "../../core/transport/transport.js";
 import { settledWithin } from "../../core/waiting.js";
+import type { WeightsPublisher } from "../../core/weights/publisher.js";
 import type { Intake } from "./intake.js";
 import type { Learner } from "./learner.js";
 import type { Settlements } from "./settlements.js";
@@ -28,6 +29,7 @@ export interface MembershipOptions {
   readonly learner: Pick<Learner, "weights" | "progress" | "begin">;
   readonly intake: Pick<Intake, "voidGroups">;
   readonly settlements: Settlements;
+  readonly publisher: WeightsPublisher;
   /** Called every second. */
   readonly tick: () => void;
 }
@@ -49,8 +51,8 @@ export class Membership {
 
   /** Registers, lets the learner begin and publishes the weights at hand. */
   static async open(options: MembershipOptions): Promise<Membership> {
-    const { control, dataAddress, incarnation, learner } = options;
-    const publish = (): Promise<void> => control.publishWeights(learner.weights);
+    const { control, dataAddress, incarnation, learner, publisher } = options;
+    const publish = (): Promise<void> => publisher.publish(learner.weights);
     const session = await Session.open({
       control,
       beat: () => ({ appliedVersion: learner.progress.policyVersion, appliedHash: "", running: [] }),
@@ -77,7 +79,7 @@ export class Membership {
 
   /** Hands out the learner's weights and outcomes; returns the number of living actors. */
   async advance(): Promise<number> {
-    await this.options.control.publishWeights(this.options.learner.weights);
+    await this.options.publisher.publish(this.options.learner.weights);
     return this.report("running");
   }
 

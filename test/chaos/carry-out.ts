@@ -3,8 +3,9 @@ import { Random } from "../../core/random.js";
 import { messageOf } from "../../core/errors.js";
 import type { Books } from "../../core/transport/transport.js";
 import { isAlive } from "../e2e/skein.js";
+import { natsMissing } from "../nats-server.js";
 import { processesOf } from "./leftovers.js";
-import { hasProgram, whyNotRoot } from "./machine.js";
+import { whyNotRoot } from "./machine.js";
 import type { Draw, Service, Step } from "./schedule.js";
 import { Site, type Placing } from "./site.js";
 import { giveOrders, reached, type PlacedStage } from "./stages.js";
@@ -29,7 +30,7 @@ export interface Outcome {
 type Say = (text: string) => void;
 
 export async function whySkipped({ schedule, transport }: Placing): Promise<string | null> {
-  if (transport === "nats" && !(await hasProgram("nats-server"))) return "needs nats-server";
+  if (transport === "nats" && natsMissing !== null) return natsMissing;
   const { needs } = schedule;
   const root = needs.namespace === true || needs.outsider === "namespace" || needs.diskBytes !== undefined;
   return root ? whyNotRoot() : null;

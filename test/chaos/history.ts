@@ -13,7 +13,7 @@ export function survivingRollouts(log: string): string[] {
     if (!text.startsWith("{") || !text.endsWith("}")) continue;
     const line = JSON.parse(text) as Line;
     const version = Number(line.version);
-    if (line.msg === "resumed") batches = batches.filter((batch) => batch.version <= version);
+    if (line.msg === "begins") batches = batches.filter((batch) => batch.version <= version);
     if (line.msg === "batch trained") batches.push({ version, rollouts: line.rollouts as readonly string[] });
   }
   return batches.flatMap(({ rollouts }) => rollouts);

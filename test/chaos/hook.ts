@@ -23,9 +23,9 @@ function stopDead(place: string, { id }: PlacedStage): void {
   process.kill(process.pid, "SIGSTOP");
 }
 
-function after(turns: number, act: () => void): void {
-  if (turns <= 0) act();
-  else setImmediate(() => after(turns - 1, act));
+function after(milliseconds: number, act: () => void): void {
+  if (milliseconds === 0) act();
+  else setTimeout(act, milliseconds);
 }
 
 /** The logger writes each line with one call of writeSync on descriptor 2. */
@@ -41,7 +41,7 @@ function watchLines(stages: readonly PlacedStage[], stop: (stage: PlacedStage) =
     if (args[0] !== 2 || typeof args[1] !== "string") return written;
     for (const watched of left) {
       if (!args[1].includes(`"msg":${watched.text}`) || ++watched.seen !== watched.at.nth) continue;
-      after(watched.at.turns, () => stop(watched.stage));
+      after(watched.at.laterMs, () => stop(watched.stage));
     }
     return written;
   };

@@ -11,17 +11,13 @@ export interface Borrowed {
   release(): Promise<void>;
 }
 
-export async function hasProgram(name: string): Promise<boolean> {
-  return run("sh", ["-c", `command -v ${name}`]).then(
-    () => true,
-    () => false,
-  );
-}
-
 /** null = network namespaces and mounts can be made; else why not. */
 export async function whyNotRoot(): Promise<string | null> {
-  if (process.getuid?.() !== 0) return "needs root";
-  return (await hasProgram("ip")) ? null : "needs the command ip";
+  if (process.getuid?.() !== 0) return "skipped: needs root";
+  return run("ip", ["-V"]).then(
+    () => null,
+    () => "skipped: no command ip (Debian: apt-get install iproute2)",
+  );
 }
 
 let namespaces = 0;

@@ -6,12 +6,12 @@ export type TransportKind = "grpc" | "nats";
 
 /**
  * A point in a service's work at which it stops dead until the faults of its step are done: the `nth` time that it logs
- * `line` and `turns` turns of its event loop later, or with the `nth` file of that ending half written.
+ * `line` and `laterMs` milliseconds later, or with the `nth` file of that ending half written.
  */
 export interface Stage {
   readonly role: Service;
   readonly at:
-    | { readonly kind: "line"; readonly line: string; readonly nth: number; readonly turns: number }
+    | { readonly kind: "line"; readonly line: string; readonly nth: number; readonly laterMs: number }
     | { readonly kind: "file"; readonly suffix: string; readonly nth: number };
 }
 

@@ -4,9 +4,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { stringify } from "yaml";
 import { Skein } from "../e2e/skein.js";
+import { freePort, NatsServer } from "../nats-server.js";
 import { Proxy } from "../transport/proxy.js";
-import { Broker, freePort } from "./broker.js";
 import { Namespace, SmallDisk, type Borrowed } from "./machine.js";
+import { Repeater } from "./repeater.js";
 import type { Schedule, TransportKind, Wire } from "./schedule.js";
 import { impatientCartPole, merged, type Settings } from "./settings.js";
 import { Shuffler } from "./shuffler.js";
@@ -21,7 +22,7 @@ export interface Placing {
 const RUN_FILE = "run.yaml";
 
 export class Site {
-  broker: Broker | null = null;
+  broker: NatsServer | null = null;
   disk: SmallDisk | null = null;
   network: Namespace | null = null;
   /** The run, as a user started or resumed it last. */
@@ -129,10 +130,12 @@ export class Site {
   private async overBroker(): Promise<Settings> {
     const { needs } = this.placing.schedule;
     if (needs.namespace === true) return {};
-    this.broker = await Broker.start(join(this.place, "broker"), this.host);
-    this.borrowed.push({ release: async () => this.broker?.kill() });
-    const { address } =
-      needs.outsider === "namespace" ? this.broker : await this.proxyFor("data", this.broker.address);
+    const broker = await NatsServer.start("", this.host);
+    this.broker = broker;
+    this.borrowed.push({ release: () => broker.stop() });
+    if (needs.shuffler === true) this.keep(await Repeater.open(broker.url, this.placing.seed));
+    if (needs.outsider === "namespace") return { transport: { nats: { url: broker.url } } };
+    const { address } = await this.proxyFor("data", broker.url.replace("nats://", ""));
     return { transport: { nats: { url: `nats://${address}` } } };
   }
 

@@ -33,7 +33,7 @@ async function kill(site: Site, whom: Victim, pid: number, signal: AbortSignal):
   if (whom === "broker") {
     await site.broker!.kill();
     await pause(BROKER_RESTART_MS);
-    await site.broker!.restart();
+    await site.broker!.up();
     return;
   }
   process.kill(pid, "SIGKILL");

@@ -36,11 +36,19 @@ const finished: FinishedEvent = {
 
 const trained = (version: number, ...rollouts: string[]): string =>
   JSON.stringify({ level: "debug", msg: "batch trained", version, rollouts });
-const resumed = (version: number): string => JSON.stringify({ level: "info", msg: "resumed", version });
+const begins = (version: number): string => JSON.stringify({ level: "info", msg: "begins", version });
 
 describe("the history of a learner", () => {
   it("forgets what was trained after the checkpoint that it went back to", () => {
-    const log = [trained(1, "a"), trained(2, "b"), trained(3, "c"), resumed(1), trained(4, "b"), "not JSON"];
+    const log = [
+      begins(0),
+      trained(1, "a"),
+      trained(2, "b"),
+      trained(3, "c"),
+      begins(1),
+      trained(4, "b"),
+      "not JSON",
+    ];
     expect(survivingRollouts(log.join("\n"))).toEqual(["a", "b"]);
   });
 

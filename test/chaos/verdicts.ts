@@ -5,7 +5,6 @@
 import { execFile } from "node:child_process";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { promisify } from "node:util";
 import { messageOf } from "../../core/errors.js";
 import type { FinishedEvent } from "../../core/progress.js";
 import type { Books, Count } from "../../core/transport/transport.js";
@@ -26,10 +25,15 @@ export interface Told {
 
 const sum = (counts: readonly Count[]): number => counts.reduce((total, { rollouts }) => total + rollouts, 0);
 
+/** `skein inspect` exits with 1 where they do not balance; what it prints is judged all the same. */
 async function booksOf(runFolder: string): Promise<Books> {
-  const { stdout } = await promisify(execFile)(process.execPath, [MAIN, "inspect", runFolder, "--json"], {
-    timeout: INSPECT_MS,
-  });
+  const args = [MAIN, "inspect", runFolder, "--json"];
+  const { stdout, stderr } = await new Promise<{ stdout: string; stderr: string }>((resolve) =>
+    execFile(process.execPath, args, { timeout: INSPECT_MS }, (_, stdout, stderr) =>
+      resolve({ stdout, stderr }),
+    ),
+  );
+  if (stdout === "") throw new Error(`skein inspect: ${stderr.trim()}`);
   return (JSON.parse(stdout) as { readonly books: Books }).books;
 }
 

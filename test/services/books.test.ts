@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { readBooks } from "../../services/coordinator/read-books.js";
-import { failureOf, sampleWeights } from "../transport/helpers.js";
+import { failureOf, sampleDelivery } from "../transport/helpers.js";
 import { outcome, Place, seen, settle, STEPS } from "./coordinator-place.js";
 
 let folder: string;
@@ -167,7 +167,7 @@ describe("the books", () => {
 
   it("can be read from their file beside the coordinator and after its death", async () => {
     const { place, learner, ids } = await working(2);
-    await place.control.publishWeights(sampleWeights(1));
+    await place.control.publishWeights(sampleDelivery(1));
     await place.report(learner, { policyVersion: 1, outcomes: [outcome(ids[0]!, "trained")] });
     const beside = readBooks(folder);
     expect(beside).toMatchObject({
@@ -177,7 +177,7 @@ describe("the books", () => {
         { role: "actor", name: "a", alive: true, place: 0, quarantined: false },
         { role: "learner", name: "learner", alive: true },
       ],
-      weights: [{ version: 1 }],
+      weights: [{ version: 1, mode: "full", rootHash: sampleDelivery(1).manifest.rootHash }],
     });
     expect(beside.books).toEqual(await place.books());
     await place.kill();
@@ -189,7 +189,7 @@ describe("the books", () => {
 describe("a coordinator that is killed and started again", () => {
   it("knows leases, requests, numbers, versions and books", async () => {
     const { place, learner, actor, ids } = await working(3);
-    await place.control.publishWeights(sampleWeights(5));
+    await place.control.publishWeights(sampleDelivery(5));
     await place.report(learner, {
       ...{ policyVersion: 5, updates: 7, envSteps: 40, meanReturn100: 2.5 },
       outcomes: [outcome(ids[0]!, "trained", { version: 5 }), outcome(ids[1]!, "held")],
@@ -208,8 +208,9 @@ describe("a coordinator that is killed and started again", () => {
     const again = await place.takeOver({ policyVersion: 5 });
     expect(again.policyVersion).toBe(5);
     expect(await place.columns()).toEqual({ submitted: 4, trained: 1, inFlight: 3 });
-    expect((await failureOf(place.control.publishWeights(sampleWeights(4)))).code).toBe("REFUSED");
-    await place.control.publishWeights(sampleWeights(5));
+    expect((await failureOf(place.control.publishWeights(sampleDelivery(4)))).code).toBe("REFUSED");
+    expect((await failureOf(place.control.publishWeights(sampleDelivery(5, 10)))).code).toBe("REFUSED");
+    await place.control.publishWeights(sampleDelivery(5));
   });
 
   it("gives every lease its whole time anew, and then ends it", async () => {
@@ -298,11 +299,11 @@ describe("a learner that takes the place of another", () => {
 
   it("goes on above every version that was ever published, or as its own where there is none above", async () => {
     const { place } = await working(0);
-    await place.control.publishWeights(sampleWeights(7));
+    await place.control.publishWeights(sampleDelivery(7));
     expect((await place.takeOver({ incarnation: "b", policyVersion: 4 })).policyVersion).toBe(8);
     // The reply was lost: the same learner registers as it did before.
     expect((await place.takeOver({ incarnation: "b", policyVersion: 4 })).policyVersion).toBe(8);
-    await place.control.publishWeights(sampleWeights(8));
+    await place.control.publishWeights(sampleDelivery(8));
     expect((await place.takeOver({ incarnation: "c", policyVersion: 8 })).policyVersion).toBe(8);
     expect((await place.takeOver({ incarnation: "d", policyVersion: 9 })).policyVersion).toBe(9);
   });
@@ -416,7 +417,7 @@ describe("a deterministic run", () => {
   it("goes on with all seats above the highest fragment when another learner comes", async () => {
     const { place, learner, actor } = await working(2, run);
     await place.work(actor, 1);
-    await place.control.publishWeights(sampleWeights(1));
+    await place.control.publishWeights(sampleDelivery(1));
     await place.report(learner, { policyVersion: 1 });
     // Lost, and of no use any more: the next batch begins above it.
     await place.control.leave({ leaseId: actor });

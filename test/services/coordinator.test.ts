@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { failureOf, sampleWeights } from "../transport/helpers.js";
+import { failureOf, sampleDelivery } from "../transport/helpers.js";
 import { outcome, Place, seen, settle } from "./coordinator-place.js";
 
 // Time stands still unless a test moves it: what resolves here was woken, not timed out.
@@ -359,13 +359,17 @@ describe("a coordinator", () => {
   it("hands published weights to watchers and counts them", async () => {
     const place = await open();
     const stop = new AbortController();
-    const watch = place.control.watchWeights(-1, stop.signal)[Symbol.asyncIterator]();
+    const any = { afterVersion: -1, relayAddress: "" };
+    const watch = place.control.watchWeights(any, stop.signal)[Symbol.asyncIterator]();
     const next = watch.next();
     await settle();
     place.coordinator.tick();
     expect(await place.metric("watchers")).toBe(1);
-    await place.control.publishWeights(sampleWeights(0));
-    expect((await next).value).toEqual(sampleWeights(0));
+    const { manifest, payload } = sampleDelivery(0);
+    await place.control.publishWeights({ manifest, payload });
+    expect((await next).value).toMatchObject({ version: 0, rootHash: manifest.rootHash, source: "" });
+    const fetched = await place.control.fetchWeights({ version: 0, oldest: 0, base: null });
+    expect(Buffer.compare(fetched.payload, payload)).toBe(0);
     stop.abort();
     await watch.return?.();
     await settle();

@@ -32,10 +32,10 @@ describe("the metric tables", () => {
     for (const [role, { name }] of all) expect(name).toMatch(new RegExp(`^skein_${role}(_[a-z]+)+$`));
   });
 
-  it("end counters and only counters in _total, and durations and only durations in _seconds", () => {
+  it("end counters and only counters in _total, and durations and only durations in _seconds, before that", () => {
     for (const [, metric] of all) {
       expect(metric.name.endsWith("_total"), metric.name).toBe(metric.type === "counter");
-      expect(metric.name.endsWith("_seconds"), metric.name).toBe(/seconds$/.test(metric.unit));
+      expect(/_seconds(_total)?$/.test(metric.name), metric.name).toBe(/seconds$/.test(metric.unit));
     }
   });
 
@@ -110,6 +110,17 @@ describe("/metrics", () => {
     expect(valueOf(learner, "skein_learner_mean_return")).toBeNaN();
     const actor = parsePrometheus(await createActorMetrics(bare).registry.metrics());
     expect(valueOf(actor, "skein_actor_policy_version")).toBe(-1);
+  });
+
+  it("counts by label, every value that is known from the start at 0", async () => {
+    const metrics = createActorMetrics(bare);
+    metrics.returnedRequests.inc("environment");
+    metrics.returnedRequests.inc("environment", 2);
+    const page = parsePrometheus(await metrics.registry.metrics());
+    const counted = (reason: string): number =>
+      valueOf(page, "skein_actor_returned_requests_total", { reason });
+    expect([counted("environment"), counted("deadline")]).toEqual([3, 0]);
+    expect(() => metrics.returnedRequests.inc("environment", Number.NaN)).toThrow("expected a finite number");
   });
 
   it("counts durations in cumulative buckets with their sum", async () => {

@@ -4,11 +4,12 @@ import { controlConformance } from "./conformance/control.js";
 import { kinds } from "./conformance/harness.js";
 import { answerConformance, rolloutConformance } from "./conformance/rollouts.js";
 import { settlementConformance } from "./conformance/settlement.js";
-import { weightsConformance } from "./conformance/weights.js";
+import { relayConformance, weightsConformance } from "./conformance/weights.js";
 
 describe.each(kinds)("the $kind transport", (kind) => {
   controlConformance(kind);
   weightsConformance(kind);
+  relayConformance(kind);
   rolloutConformance(kind);
   answerConformance(kind);
   settlementConformance(kind);

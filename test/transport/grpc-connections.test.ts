@@ -13,6 +13,7 @@ import {
 import { Proxy } from "./proxy.js";
 
 const ANY = "127.0.0.1:0";
+const ANY_VERSION = { afterVersion: -1, relayAddress: "" };
 
 const opened: Closable[] = [];
 let transport: Transport;
@@ -96,9 +97,7 @@ describe("connections", () => {
     const rollouts = open(await Proxy.to((await quick.serveRollouts(learner.onDelivery, ANY)).address));
     const calls = open(await Proxy.to((await quick.serveControl(control, ANY)).address));
     const client = quick.connectControl(calls.address);
-    const watch = client
-      .watchWeights({ afterVersion: -1, relayAddress: "" }, new AbortController().signal)
-      [Symbol.asyncIterator]();
+    const watch = client.watchWeights(ANY_VERSION, new AbortController().signal)[Symbol.asyncIterator]();
     const next = watch.next();
     const sent = quick.connectRollouts(rollouts.address).send(sampleRollout(1)).settled;
     await eventually("the delivery", () => learner.held.length === 1);
@@ -134,9 +133,7 @@ describe("connections", () => {
     const { address } = await busy.serveControl(new SmallCoordinator(), ANY);
     const client = busy.connectControl(address);
     await client.publishWeights(sampleDelivery(1));
-    const watch = client
-      .watchWeights({ afterVersion: -1, relayAddress: "" }, new AbortController().signal)
-      [Symbol.asyncIterator]();
+    const watch = client.watchWeights(ANY_VERSION, new AbortController().signal)[Symbol.asyncIterator]();
     await watch.next();
     const sender = busy.connectRollouts((await busy.serveRollouts(learner.onDelivery, ANY)).address);
     const sent = sender.send(sampleRollout(1)).settled;

@@ -213,7 +213,7 @@ describe.skipIf(natsMissing !== null)("the rollout queue", () => {
   });
 
   it("says what is missing where the server has no JetStream", async () => {
-    const plain = await NatsServer.start("", false);
+    const plain = await NatsServer.start("", undefined, false);
     try {
       const impatient = transport({ reconnectSeconds: 0.5 });
       const error = await failureOf(impatient.serveRollouts(() => undefined, `${plain.url}/run`));

@@ -11,13 +11,13 @@ const TITLES: Readonly<Record<StageName, string>> = {
   publish: "in the middle of publishing weights",
 };
 
-const line = (role: Service, text: string, nth: number, turns: number): Stage => ({
+const line = (role: Service, text: string, nth: number, laterMs: number): Stage => ({
   role,
-  at: { kind: "line", line: text, nth, turns },
+  at: { kind: "line", line: text, nth, laterMs },
 });
 
 const STAGES: Readonly<Record<StageName, (draw: Draw) => Stage>> = {
-  fragment: (draw) => line("actor", "collecting", draw(3, 12), draw(0, 3)),
+  fragment: (draw) => line("actor", "work granted", draw(5, 15), draw(0, 8)),
   ack: (draw) => line("learner", "batch trained", draw(3, 14), 0),
   checkpoint: (draw) => ({
     role: "learner",

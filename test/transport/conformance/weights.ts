@@ -194,6 +194,61 @@ export function weightsConformance(kind: Kind): void {
   });
 }
 
+export function relayConformance(kind: Kind): void {
+  describe("relays", () => {
+    const h = new Harness(kind);
+
+    it("hand weights on unchanged, and pass on why they cannot", async () => {
+      const source = new SmallCoordinator();
+      await source.publishWeights(sampleDelivery(3, 700_000));
+      const { address } = await h.transport.serveWeights(source, kind.any, 4);
+      const relay = h.transport.connectWeights(address);
+      expectSame(await relay.fetchWeights(exactly(3)), sampleDelivery(3, 700_000));
+      const request = { version: 9, oldest: 4, base: 3 };
+      const error = await failureOf(relay.fetchWeights(request));
+      expect(error).toMatchObject({ code: "REFUSED", message: "version 9 is not kept: only the newest is" });
+      expect(source.asked).toEqual([exactly(3), request]);
+    });
+
+    it("serve as many at once as told and refuse more, until one has been served", async () => {
+      const waiting: ((delivery: WeightsDelivery) => void)[] = [];
+      const source = {
+        fetchWeights: () => new Promise<WeightsDelivery>((resolve) => waiting.push(resolve)),
+      };
+      const { address } = await h.transport.serveWeights(source, kind.any, 2);
+      const relay = h.transport.connectWeights(address);
+      const served = [1, 2].map(() => relay.fetchWeights(exactly(1)));
+      await eventually("two to wait", () => waiting.length === 2);
+      const error = await failureOf(relay.fetchWeights(exactly(1)));
+      expect(error.code).toBe("REFUSED");
+      expect(error.message).toContain("serves 2 others already");
+      for (const resolve of waiting) resolve(sampleDelivery(1));
+      await Promise.all(served);
+      const again = relay.fetchWeights(exactly(1));
+      await eventually("the next", () => waiting.length === 3);
+      waiting[2]!(sampleDelivery(1));
+      expectSame(await again, sampleDelivery(1));
+    });
+
+    it("that cannot be reached are given up after one deadline, without trying again", async () => {
+      const quick = h.make({ deadlineSeconds: 0.3, reconnectSeconds: 60 });
+      const error = await failureOf(quick.connectWeights(kind.nobody).fetchWeights(exactly(1)));
+      expect(error.code).toBe("UNAVAILABLE");
+      expect(error.message).toContain(`nobody answered at ${kind.nobody}`);
+    });
+
+    it("that close in the middle are given up at once", async () => {
+      const source = new SmallCoordinator();
+      await source.publishWeights(sampleDelivery(1, 700_000));
+      const server = await h.transport.serveWeights(source, kind.any, 2);
+      const fetching = failureOf(h.transport.connectWeights(server.address).fetchWeights(exactly(1)));
+      await eventually("the request", () => source.asked.length === 1);
+      await server.close();
+      expect((await fetching).code).toBe("UNAVAILABLE");
+    });
+  });
+}
+
 function announcementOf(version: number): WeightsAnnouncement {
   return { version, rootHash: "00ff", source: "", ageSeconds: 0 };
 }
