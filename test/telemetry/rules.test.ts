@@ -27,10 +27,14 @@ interface Rule {
 const { groups } = parse(readFileSync(RULES, "utf8")) as { groups: readonly { rules: readonly Rule[] }[] };
 const rules = groups.flatMap((group) => group.rules);
 
+function metricNames(table: MetricTable): string[] {
+  return Object.values(table).map(({ name }) => name);
+}
+
 describe("the alert rules", () => {
   it("speak of metrics that exist, and each says what to do", () => {
     const tables = [coordinatorMetricTable, learnerMetricTable, actorMetricTable];
-    const known = new Set<string>(tables.flatMap((table) => Object.values(table).map(({ name }) => name)));
+    const known = new Set<string>(tables.flatMap(metricNames));
     expect(rules.length).toBeGreaterThan(3);
     for (const { alert, expr, annotations } of rules) {
       const named = `${expr} ${annotations["description"]}`.match(/skein_[a-z_]+/g) ?? [];
