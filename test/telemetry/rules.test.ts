@@ -9,11 +9,13 @@ import {
   actorMetricTable,
   coordinatorMetricTable,
   learnerMetricTable,
+  type MetricTable,
 } from "../../core/telemetry/metric-tables.js";
 
 const RULES = resolve("deploy/prometheus/skein.rules.yml");
-const promtool = promisify(execFile).bind(null, "promtool");
-const hasPromtool = await promtool(["--version"]).then(
+const run = promisify(execFile);
+const promtool = (...args: string[]): Promise<unknown> => run("promtool", args);
+const hasPromtool = await promtool("--version").then(
   () => true,
   () => false,
 );
@@ -64,7 +66,7 @@ describe.skipIf(!hasPromtool)("the alert rules, read by promtool (skipped where 
     };
     const file = join(folder, "test.yml");
     writeFileSync(file, stringify({ rule_files: [RULES], tests: [test] }));
-    await promtool(["test", "rules", file]);
+    await promtool("test", "rules", file);
   }
 
   const label = (name: string, labels = ""): string => `${name}{instance="c"${labels}}`;
