@@ -78,6 +78,7 @@ export class Dispatch {
   register(request: RegisterRequest): { readonly lease: Lease; readonly tookOver: boolean } {
     const { config } = this.options;
     const { role, index } = request;
+    expectSensible(request);
     if (role === "learner") this.takeover.expectWelcome(request);
     if (role === "actor" && index !== null && config.deterministic && index >= config.actors.processes) {
       throw new SkeinError(
@@ -199,5 +200,30 @@ export class Dispatch {
     const { config, now } = this.options;
     this.abandonedUntil = now() + 1000 * config.coordinator.leaseSeconds;
     this.recalledUntil = now() + 1000 * config.transport.reconnectSeconds;
+  }
+}
+
+/** What strangers send is kept for as long as the run's books: it has to be short and whole. */
+function expectSensible({
+  name,
+  incarnation,
+  dataAddress,
+  relayAddress,
+  policyVersion,
+}: RegisterRequest): void {
+  // eslint-disable-next-line no-control-regex
+  if (!/^[^\u0000-\u001f]{1,128}$/.test(name)) {
+    throw new SkeinError(
+      "REFUSED",
+      "register: expected a name of 1 to 128 characters, none of them a control",
+    );
+  }
+  const longest = Math.max(incarnation.length, dataAddress.length, relayAddress.length);
+  if (longest > 256 || !Number.isSafeInteger(policyVersion)) {
+    throw new SkeinError(
+      "REFUSED",
+      `register ${name}: expected addresses and incarnation of at most 256 characters and a whole policy version, ` +
+        `got ${longest} characters and version ${policyVersion}`,
+    );
   }
 }

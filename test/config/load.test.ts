@@ -162,6 +162,9 @@ describe("a run file", () => {
     expect(refused({ deterministic: true, staleness: { maxPolicyLag: 0 } })).toBe(
       "run.yaml: staleness.maxPolicyLag: expected 1 with deterministic: true (exactly one version behind), got 0",
     );
+    expect(refused({ deterministic: true, groups: { size: 4, tasks: 2 } })).toBe(
+      "run.yaml: groups: expected null with deterministic: true (which seat plays a member is not fixed), got groups",
+    );
     expect(refused({ deterministic: true, stop: { wallSeconds: 60 } })).toBe(
       "run.yaml: stop.wallSeconds: expected null with deterministic: true (a clock is not deterministic), got 60",
     );

@@ -76,6 +76,12 @@ export class Place {
     this.store.prepare(sql).run();
   }
 
+  /** The file may grow by that many pages and no more, as on a disk that is full. */
+  limitPages(more: number): void {
+    const { page_count } = this.store.prepare<{ page_count: number }>("PRAGMA page_count").get()!;
+    this.store.prepare(`PRAGMA max_page_count = ${page_count + more}`).get();
+  }
+
   /** Lets `seconds` pass for everybody. */
   async pass(seconds: number): Promise<void> {
     this.ms += 1000 * seconds;
