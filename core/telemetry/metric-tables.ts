@@ -16,9 +16,11 @@ const DURATIONS = [
 const LENGTHS = [
   1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 20_000, 50_000, 100_000,
 ] as const;
+
 /** What an actor's seat can be at. */
 export const SEAT_STAGES = ["work", "weights", "collect", "take", "settle"] as const;
 export type SeatStage = (typeof SEAT_STAGES)[number];
+
 const WEIGHTS_MODES = ["full", "delta"] as const;
 
 const PHASES = ["waiting", "running", "finished"] as const satisfies readonly Phase[];
