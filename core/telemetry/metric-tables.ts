@@ -12,15 +12,16 @@ const DURATIONS = [
   0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60,
 ] as const;
 
-const WEIGHTS_MODES = ["full", "delta"] as const;
-
 /** Upper bounds of the histograms of lengths, steps. */
 const LENGTHS = [
   1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 20_000, 50_000, 100_000,
 ] as const;
+
 /** What an actor's seat can be at. */
 export const SEAT_STAGES = ["work", "weights", "collect", "take", "settle"] as const;
 export type SeatStage = (typeof SEAT_STAGES)[number];
+
+const WEIGHTS_MODES = ["full", "delta"] as const;
 
 const PHASES = ["waiting", "running", "finished"] as const satisfies readonly Phase[];
 

@@ -7,21 +7,23 @@ import { unlessAborted } from "../waiting.js";
 import { createGrpcTransport } from "./grpc/index.js";
 import { isNatsAddress } from "./nats/address.js";
 import { createNatsTransport } from "./nats/index.js";
-import type { Control, Transport } from "./transport.js";
+import type { Control, RunStatus, Transport } from "./transport.js";
 
 /** `notice` is told what people should know of the transport while it works. */
-export function createTransport(
+export type TransportMaker = (
   config: RunConfig["transport"],
   security: Security,
-  notice: (message: string) => void = () => undefined,
-): Transport {
+  notice?: (message: string) => void,
+) => Transport;
+
+export const createTransport: TransportMaker = (config, security, notice = () => undefined) => {
   switch (config.kind) {
     case "grpc":
       return createGrpcTransport(config, security);
     case "nats":
       return createNatsTransport({ ...config, notice }, security);
   }
-}
+};
 
 /** One question to the coordinator at `address`, with default limits: a run's own come with its run file. */
 export async function withControl<T>(
@@ -29,10 +31,11 @@ export async function withControl<T>(
   credentials: Credentials,
   signal: AbortSignal,
   ask: (control: Control) => Promise<T>,
+  make: TransportMaker = createTransport,
 ): Promise<T> {
   const { transport: wires, security } = runConfigSchema.shape;
   const kind = isNatsAddress(address) ? "nats" : "grpc";
-  const transport = createTransport(wires.parse({ kind }), securityOf(security.parse({}), credentials));
+  const transport = make(wires.parse({ kind }), securityOf(security.parse({}), credentials));
   try {
     const asked = ask(transport.connectControl(address)).then((answer) => ({ answer }));
     const settled = await unlessAborted(asked, signal);
@@ -48,7 +51,9 @@ export async function describeRun(
   address: string,
   credentials: Credentials,
   signal: AbortSignal,
+  make: TransportMaker,
 ): Promise<{ readonly runId: string; readonly config: RunConfig }> {
-  const { runId, runConfig } = await withControl(address, credentials, signal, (control) => control.status());
+  const status = (control: Control): Promise<RunStatus> => control.status();
+  const { runId, runConfig } = await withControl(address, credentials, signal, status, make);
   return { runId, config: parseRunConfig(JSON.parse(runConfig), `the run of ${address}`) };
 }

@@ -4,7 +4,7 @@ import type { FinishedEvent } from "../../core/progress.js";
 import { securityOf } from "../../core/security/credentials.js";
 import { listening, steadySeconds, withTeardown, type ServiceHost } from "../../core/services.js";
 import { openSideDoor } from "../../core/telemetry/side-door.js";
-import { createTransport, describeRun } from "../../core/transport/create.js";
+import { describeRun } from "../../core/transport/create.js";
 import { Watchdog } from "../../core/watchdog.js";
 import { WeightsPublisher } from "../../core/weights/publisher.js";
 import { buildLearner, type LearnerPlace } from "./build.js";
@@ -17,12 +17,12 @@ export async function runLearner(
   place: LearnerPlace,
   host: ServiceHost,
 ): Promise<FinishedEvent> {
-  const run = await describeRun(coordinator, host.credentials, host.signal);
+  const run = await describeRun(coordinator, host.credentials, host.signal, host.createTransport);
   host.log.level = run.config.logLevel;
   const { transport: wires, learner: settings } = run.config;
   const security = securityOf(run.config.security, host.credentials);
   return withTeardown(async (keep) => {
-    const transport = keep(createTransport(wires, security));
+    const transport = keep(host.createTransport(wires, security));
     const control = keep(transport.connectControl(coordinator));
     const paused = async (): Promise<boolean> => (await control.status()).pausedSeconds > 0;
     const { seconds } = run.config.watchdog;
