@@ -109,5 +109,5 @@ try {
   const rate = await measure(JSON.parse(process.argv[2] ?? "{}") as TogetherOptions, folder);
   process.stdout.write(`${JSON.stringify({ envStepsPerSecond: rate })}\n`);
 } finally {
-  await rm(folder, { recursive: true, force: true });
+  await rm(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
 }
