@@ -4,6 +4,7 @@ import { fileURLToPath } from "node:url";
 import { Command, InvalidArgumentError, Option } from "commander";
 import { ENGINE_IDS } from "../core/engine/select.js";
 import { messageOf } from "../core/errors.js";
+import { benchDelivery, type DeliveryOptions } from "./delivery.js";
 import { benchEndToEnd, type EndToEndOptions } from "./end-to-end.js";
 import { benchFleet, type FleetOptions } from "./fleet.js";
 import { benchEngine, type BenchResult, type EngineBenchOptions } from "./engine.js";
@@ -74,6 +75,19 @@ program
     const { cleanrl, runFile } = options;
     const paths = { runFile: resolve(runFile), cleanrl: cleanrl === "" ? "" : resolve(cleanrl) };
     report(await benchEndToEnd({ ...options, ...paths }, say), options.json);
+  });
+
+program
+  .command("delivery")
+  .description("what delivering costs: CartPole-v1 in one process over memory, gRPC and NATS")
+  .addOption(json)
+  .option("--run-file <path>", "run file to train", RUN_FILE)
+  .option("--set <key=value>", "override one setting of the run file; may be repeated", collect, [])
+  .option("--repeats <n>", "runs over each", integer(1), 3)
+  .option("--seconds <n>", "measured length of each run", integer(1), 20)
+  .option("--warm-up-seconds <n>", "start of each run that is left out", integer(0), 10)
+  .action(async (options: DeliveryOptions & { readonly json: boolean }) => {
+    report(await benchDelivery({ ...options, runFile: resolve(options.runFile) }, say), options.json);
   });
 
 program

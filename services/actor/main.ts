@@ -1,27 +1,27 @@
 /** An actor process: joins the run, starts its seats, works until the run is finished or it is asked to stop. */
-import { listening, withTeardown, type ServiceHost } from "../../core/services.js";
+import { listening, noticeOf, withTeardown, type ServiceHost } from "../../core/services.js";
 import { securityOf } from "../../core/security/credentials.js";
 import { createActorMetrics } from "../../core/telemetry/metrics.js";
 import { openSideDoor } from "../../core/telemetry/side-door.js";
-import { createTransport, describeRun } from "../../core/transport/create.js";
+import { describeRun } from "../../core/transport/create.js";
 import type { Actor } from "./actor.js";
 import { buildActor } from "./build.js";
 import { joinRun, type ActorIdentity } from "./join.js";
 import { startSeats } from "./seat.js";
 import { WeightsStore } from "./weights-store.js";
 
-/** `coordinator` is `host:port`. Throws what an environment or engine failed with. */
+/** `coordinator` is its address: `host:port`, or `nats://host:port/<run>`. Throws what an environment or engine failed with. */
 export async function runActor(
   coordinator: string,
   identity: ActorIdentity,
   host: ServiceHost,
 ): Promise<void> {
   const { log, credentials } = host;
-  const { runId, config } = await describeRun(coordinator, credentials, host.signal);
+  const { runId, config } = await describeRun(coordinator, credentials, host.signal, host.createTransport);
   log.level = config.logLevel;
   const security = securityOf(config.security, credentials);
   await withTeardown(async (keep) => {
-    const transport = keep(createTransport(config.transport, security));
+    const transport = keep(host.createTransport(config.transport, security, noticeOf(host)));
     const control = keep(transport.connectControl(coordinator));
     const weights = new WeightsStore(config.deterministic ? config.staleness.maxPolicyLag + 3 : 1);
     let actor: Actor | null = null;

@@ -52,8 +52,10 @@ export class Dispatch {
   readonly outcomes: Outcomes;
   private readonly takeover: Takeover;
   private readonly abandoned: Statement<RequestRow>;
-  /** When what nobody alive was granted is given up; null = there is no such thing. */
-  private sweepAt: number | null;
+  private readonly recalled: Statement<RequestRow>;
+  /** When what nobody has any more is given up; null = there is no such thing. */
+  private abandonedUntil: number | null = null;
+  private recalledUntil: number | null = null;
 
   constructor(private readonly options: DispatchOptions) {
     const { config, store, now } = options;
@@ -68,7 +70,9 @@ export class Dispatch {
       "SELECT * FROM requests WHERE state = 'open' AND leaseId NOT IN " +
         "(SELECT leaseId FROM services WHERE leaseId IS NOT NULL)",
     );
-    this.sweepAt = this.afterLease();
+    // A learner had these.
+    this.recalled = store.prepare("SELECT * FROM requests WHERE state = 'open' AND steps IS NOT NULL");
+    this.awaitDelivery();
   }
 
   register(request: RegisterRequest): { readonly lease: Lease; readonly tookOver: boolean } {
@@ -85,7 +89,7 @@ export class Dispatch {
     for (const old of replaced) this.release(old);
     if (role === "actor") return { lease, tookOver: false };
     const tookOver = this.takeover.register(request);
-    if (tookOver) this.sweepAt = this.afterLease();
+    if (tookOver) this.awaitDelivery();
     this.run.set({ phase: "running", learnerAddress: request.dataAddress });
     return { lease, tookOver };
   }
@@ -148,11 +152,20 @@ export class Dispatch {
     return { quarantined };
   }
 
-  /** Gives up what was granted to nobody alive, once everybody has had the time to come back. */
+  /**
+   * Gives up what a learner had that is gone, and nobody delivers again: after `leaseSeconds` where its actor is gone
+   * too, after `transport.reconnectSeconds` otherwise. If it comes after all, it counts.
+   */
   sweep(): void {
-    if (this.sweepAt === null || this.options.now() < this.sweepAt) return;
-    for (const row of this.abandoned.all()) this.outcomes.fail(row, "leaseEnded");
-    this.sweepAt = null;
+    const now = this.options.now();
+    if (this.abandonedUntil !== null && now >= this.abandonedUntil) {
+      for (const row of this.abandoned.all()) this.outcomes.fail(row, "leaseEnded");
+      this.abandonedUntil = null;
+    }
+    if (this.recalledUntil !== null && now >= this.recalledUntil) {
+      for (const row of this.recalled.all()) this.outcomes.fail(row, "rolledBack");
+      this.recalledUntil = null;
+    }
   }
 
   private createWork(): WorkSource {
@@ -182,8 +195,9 @@ export class Dispatch {
     return lease;
   }
 
-  private afterLease(): number {
+  private awaitDelivery(): void {
     const { config, now } = this.options;
-    return now() + 1000 * config.coordinator.leaseSeconds;
+    this.abandonedUntil = now() + 1000 * config.coordinator.leaseSeconds;
+    this.recalledUntil = now() + 1000 * config.transport.reconnectSeconds;
   }
 }

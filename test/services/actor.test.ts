@@ -42,14 +42,7 @@ async function start(groups: boolean, watchdogSeconds = 600): Promise<Running> {
   const environment = vectorizeEnvironment(SPEC, endless, 2);
   coordinator.newest = weightsOf(weightsFor(environment, 5));
   const config = parseRunConfig({ environment: { id: "Endless" }, weights: { fanOut: 0 } }, "test");
-  const follower = await openWeights(
-    config,
-    transport,
-    options.control,
-    options.metrics,
-    options.log,
-    (x) => x,
-  );
+  const follower = await openWeights({ ...options, config, transport, keep: (x) => x });
   const player = await playerOver(environment);
   const actor = new Actor({
     ...{ ...options, follower, groups, deterministic: false },

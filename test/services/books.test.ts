@@ -365,6 +365,21 @@ describe("a learner that takes the place of another", () => {
     expect(await place.columns()).toEqual({ submitted: 3, trained: 1, inFlight: 2 });
   });
 
+  it("gives up in the end what a living actor should have and does not deliver", async () => {
+    const { place, learner, actor, ids } = await working(1, { transport: { reconnectSeconds: 20 } });
+    await place.report(learner, { outcomes: [outcome(ids[0]!, "held")] });
+    const next = await place.learner({ incarnation: "b" });
+    for (let second = 0; second < 20; second++) {
+      expect(await place.columns()).toEqual({ submitted: 1, inFlight: 1 });
+      await place.pass(1);
+      for (const leaseId of [next, actor]) await place.beat(leaseId);
+      place.coordinator.tick();
+    }
+    expect(await place.columns()).toEqual({ submitted: 1, "failed(rolledBack)": 1 });
+    await place.report(next, { outcomes: [outcome(ids[0]!, "held")] });
+    expect(await place.columns()).toEqual({ submitted: 1, inFlight: 1 });
+  });
+
   it("does the same on books that were opened anew in between", async () => {
     const { place, learner, actor, ids } = await working(1);
     await place.report(learner, { outcomes: [outcome(ids[0]!, "held")] });

@@ -21,6 +21,7 @@ import type {
 import type { RolloutRequest } from "../../core/types.js";
 import { imbalanceOf } from "../../services/coordinator/books.js";
 import { Coordinator } from "../../services/coordinator/coordinator.js";
+import type { Method } from "../../services/coordinator/dispatch.js";
 import { Store } from "../../services/coordinator/store.js";
 import { OPTIONS } from "../transport/helpers.js";
 
@@ -49,11 +50,12 @@ export class Place {
   private constructor(
     private readonly run: Tree,
     private readonly path: string | null,
+    private readonly method: Method,
   ) {}
 
   /** `path`: file of the books; null = in memory. */
-  static async open(run: Tree = {}, path: string | null = null): Promise<Place> {
-    const place = new Place({ ...RUN, ...run }, path);
+  static async open(run: Tree = {}, path: string | null = null, method: Method = {}): Promise<Place> {
+    const place = new Place({ ...RUN, ...run }, path, method);
     await place.start();
     return place;
   }
@@ -163,6 +165,7 @@ export class Place {
       notice: (event) => this.notices.push(event),
       log: createLogger({ role: "coordinator", level: "silent" }),
       now: () => this.ms,
+      method: this.method,
     });
     this.transport = createMemoryTransport({ ...OPTIONS, deadlineSeconds: 60 });
     await this.transport.serveControl(this.coordinator, ADDRESS);
