@@ -26,7 +26,7 @@ export async function runActor(
     const weights = new WeightsStore(config.deterministic ? config.staleness.maxPolicyLag + 3 : 1);
     let actor: Actor | null = null;
     const applied = () => ({ appliedVersion: weights.version, appliedHash: weights.rootHash });
-    const beat = () => ({ ...applied(), running: actor?.running ?? [] });
+    const beat = () => ({ ...applied(), running: actor?.beat() ?? [] });
     const session = keep(await joinRun(control, identity, beat));
     const seats = keep(await startSeats(config, session.index));
     const metrics = createActorMetrics();
