@@ -4,9 +4,11 @@ import { fileURLToPath } from "node:url";
 import { Command, InvalidArgumentError, Option } from "commander";
 import { ENGINE_IDS } from "../core/engine/select.js";
 import { messageOf } from "../core/errors.js";
+import { benchDelivery, type DeliveryOptions } from "./delivery.js";
 import { benchEndToEnd, type EndToEndOptions } from "./end-to-end.js";
 import { benchFleet, type FleetOptions } from "./fleet.js";
 import { benchEngine, type BenchResult, type EngineBenchOptions } from "./engine.js";
+import { benchIntake, type IntakeOptions } from "./intake.js";
 import { ratioLine } from "./report.js";
 
 const RUN_FILE = fileURLToPath(new URL("../../bench/cartpole-throughput.yaml", import.meta.url));
@@ -77,6 +79,19 @@ program
   });
 
 program
+  .command("delivery")
+  .description("what delivering costs: CartPole-v1 in one process over memory, gRPC and NATS")
+  .addOption(json)
+  .option("--run-file <path>", "run file to train", RUN_FILE)
+  .option("--set <key=value>", "override one setting of the run file; may be repeated", collect, [])
+  .option("--repeats <n>", "runs over each", integer(1), 3)
+  .option("--seconds <n>", "measured length of each run", integer(1), 20)
+  .option("--warm-up-seconds <n>", "start of each run that is left out", integer(0), 10)
+  .action(async (options: DeliveryOptions & { readonly json: boolean }) => {
+    report(await benchDelivery({ ...options, runFile: resolve(options.runFile) }, say), options.json);
+  });
+
+program
   .command("fleet")
   .description("a real coordinator with very many actors that only talk: processor time, memory, latencies")
   .addOption(json)
@@ -88,6 +103,18 @@ program
   .option("--version-seconds <n>", "between two versions of the weights", integer(1), 2)
   .action(async (options: FleetOptions & { readonly json: boolean }) => {
     report(await benchFleet(options, say), options.json);
+  });
+
+program
+  .command("intake")
+  .description("environment steps per second that one learner process takes in over gRPC")
+  .addOption(json)
+  .option("--senders <n>", "sending processes", integer(1), 1)
+  .option("--seconds <n>", "measured length of each size", integer(1), 10)
+  .option("--environments <n,…>", "instances in a rollout, one size after the other", sizes, [8, 64])
+  .option("--fragment-steps <n>", "steps of each instance in a rollout", integer(1), 128)
+  .action(async (options: IntakeOptions & { readonly json: boolean }) => {
+    report(await benchIntake(options, say), options.json);
   });
 
 try {

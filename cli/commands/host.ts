@@ -3,6 +3,7 @@ import type { ServiceHost } from "../../core/services.js";
 import type { Credentials } from "../../core/security/credentials.js";
 import type { ListeningEvent, RunEvent } from "../../core/progress.js";
 import { createLogger } from "../../core/telemetry/logger.js";
+import { createTransport } from "../../core/transport/create.js";
 import { jsonLine } from "../view/json.js";
 import { listeningLine } from "../view/plain.js";
 import { noticeText } from "../view/notice.js";
@@ -43,6 +44,7 @@ export function serviceHost(
     log: createLogger({ role, level: "info" }),
     signal: host.signal,
     credentials,
+    createTransport,
     emit: (event) => {
       const line = json ? jsonLine(event) : plainLine(event);
       if (line !== null) process.stdout.write(`${line}\n`);

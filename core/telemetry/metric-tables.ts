@@ -16,9 +16,11 @@ const DURATIONS = [
 const LENGTHS = [
   1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 20_000, 50_000, 100_000,
 ] as const;
+
 /** What an actor's seat can be at. */
 export const SEAT_STAGES = ["work", "weights", "collect", "take", "settle"] as const;
 export type SeatStage = (typeof SEAT_STAGES)[number];
+
 const WEIGHTS_MODES = ["full", "delta"] as const;
 
 const PHASES = ["waiting", "running", "finished"] as const satisfies readonly Phase[];
@@ -250,8 +252,8 @@ export const coordinatorMetricTable = {
 const SETTLED = ["trained", "stale", "voidedGroup", "duplicate", "refused"] as const;
 
 /** What a learner's loop is at, one at a time. */
-export const LEARNER_PARTS = ["waiting", "training", "publishing", "checkpointing"] as const;
-export type LearnerPart = (typeof LEARNER_PARTS)[number];
+export const LEARNER_STAGES = ["waiting", "training", "publishing", "checkpointing"] as const;
+export type LearnerStage = (typeof LEARNER_STAGES)[number];
 
 export const learnerMetricTable = {
   envSteps: {
@@ -348,9 +350,9 @@ export const learnerMetricTable = {
     name: "skein_learner_seconds_total",
     type: "counter",
     unit: "seconds",
-    label: "part",
-    values: LEARNER_PARTS,
-    help: "Wall time of the learner's loop by what it is at, one part at a time: waiting for rollouts, training, publishing, checkpointing",
+    label: "stage",
+    values: LEARNER_STAGES,
+    help: "Wall time of the learner's loop, by what it is at: waiting = for rollouts, training, publishing = weights and outcomes to the coordinator, checkpointing. It is at one of them at any time",
   },
   batchWaitSeconds: {
     name: "skein_learner_batch_wait_seconds",

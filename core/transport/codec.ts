@@ -1,7 +1,8 @@
 /** Rollouts as bytes: skein.v1.Rollout. Decoding views the bytes it is given. */
 import { SkeinError } from "../errors.js";
 import type { Rollout, RolloutColumns } from "../types.js";
-import { ColumnReader, columnsComplaint, toColumn, type WireColumn } from "./columns.js";
+import { columnParts, ColumnReader, columnsComplaint, toColumn, type WireColumn } from "./columns.js";
+import { together } from "./parts.js";
 import { messageCodec } from "./schema.js";
 
 interface WireRollout {
@@ -21,6 +22,12 @@ interface WireRollout {
 }
 
 const rolloutMessage = messageCodec<WireRollout>("Rollout");
+/** All of a rollout but its columns. */
+const rolloutHead = messageCodec<Omit<Rollout, "columns">>("Rollout");
+/** Field numbers of Rollout. */
+const COLUMNS = 7;
+const STEP_EXTRAS = 8;
+const ROW_COUNTERS = 9;
 
 /** Everything of a rollout but its columns. */
 function headOf(rollout: Omit<Rollout, "columns">): Omit<Rollout, "columns"> {
@@ -29,34 +36,47 @@ function headOf(rollout: Omit<Rollout, "columns">): Omit<Rollout, "columns"> {
   return { runId, rolloutId, requestId, task, group, member, attempt, actorId, seat, collectSeconds };
 }
 
-/** Copies the rollout into bytes. Throws SHAPE where its columns contradict one another. */
-export function encodeRollout(rollout: Rollout): Uint8Array {
+/**
+ * The rollout's bytes in pieces, of which the long ones are its own arrays: to be copied before those change. Every
+ * column lies at a multiple of 4 bytes, so that a decoder can view it. Throws SHAPE where columns contradict one
+ * another.
+ */
+export function rolloutParts(rollout: Rollout): Uint8Array[] {
   const c = rollout.columns;
   const complaint = columnsComplaint(c);
   if (complaint !== null) throw new SkeinError("SHAPE", `rollout ${rollout.rolloutId}: ${complaint}`);
-  return rolloutMessage.encode({
-    ...headOf(rollout),
-    columns: [
-      toColumn("offsets", c.offsets),
-      toColumn("observations", c.observations, c.observationWidth),
-      toColumn("actions", c.actions, c.actionWidth),
-      toColumn("actionMasks", c.actionMasks, c.actionMaskWidth),
-      toColumn("behaviorLogprobs", c.behaviorLogprobs),
-      toColumn("rewards", c.rewards),
-      toColumn("mask", c.mask),
-      toColumn("versionRunLengths", c.versionRunLengths),
-      toColumn("versionRunValues", c.versionRunValues),
-      toColumn("initialStates", c.initialStates, c.stateWidth),
-      toColumn("finalObservations", c.finalObservations, c.observationWidth),
-      toColumn("terminated", c.terminated),
-      toColumn("truncated", c.truncated),
-      toColumn("stopReasons", c.stopReasons),
-      toColumn("trajectoryIds", c.trajectoryIds),
-      toColumn("seeds", c.seeds),
-    ],
-    stepExtras: Object.entries(c.stepExtras).map(([name, array]) => toColumn(name, array)),
-    rowCounters: Object.entries(c.rowCounters).map(([name, array]) => toColumn(name, array)),
-  });
+  const parts = [rolloutHead.encode(headOf(rollout))];
+  let at = parts[0]!.byteLength;
+  const put = (field: number, column: WireColumn): void => {
+    for (const part of columnParts(field, column, at)) {
+      parts.push(part);
+      at += part.byteLength;
+    }
+  };
+  put(COLUMNS, toColumn("offsets", c.offsets));
+  put(COLUMNS, toColumn("observations", c.observations, c.observationWidth));
+  put(COLUMNS, toColumn("actions", c.actions, c.actionWidth));
+  put(COLUMNS, toColumn("actionMasks", c.actionMasks, c.actionMaskWidth));
+  put(COLUMNS, toColumn("behaviorLogprobs", c.behaviorLogprobs));
+  put(COLUMNS, toColumn("rewards", c.rewards));
+  put(COLUMNS, toColumn("mask", c.mask));
+  put(COLUMNS, toColumn("versionRunLengths", c.versionRunLengths));
+  put(COLUMNS, toColumn("versionRunValues", c.versionRunValues));
+  put(COLUMNS, toColumn("initialStates", c.initialStates, c.stateWidth));
+  put(COLUMNS, toColumn("finalObservations", c.finalObservations, c.observationWidth));
+  put(COLUMNS, toColumn("terminated", c.terminated));
+  put(COLUMNS, toColumn("truncated", c.truncated));
+  put(COLUMNS, toColumn("stopReasons", c.stopReasons));
+  put(COLUMNS, toColumn("trajectoryIds", c.trajectoryIds));
+  put(COLUMNS, toColumn("seeds", c.seeds));
+  for (const [name, array] of Object.entries(c.stepExtras)) put(STEP_EXTRAS, toColumn(name, array));
+  for (const [name, array] of Object.entries(c.rowCounters)) put(ROW_COUNTERS, toColumn(name, array));
+  return parts;
+}
+
+/** Copies the rollout into bytes. Throws SHAPE where its columns contradict one another. */
+export function encodeRollout(rollout: Rollout): Uint8Array {
+  return together(rolloutParts(rollout));
 }
 
 /** Throws MESSAGE_CORRUPT where the bytes are no rollout or its columns contradict one another. */

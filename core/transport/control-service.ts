@@ -6,6 +6,7 @@ import { toSkeinError } from "../errors.js";
 import * as messages from "./messages.js";
 import { COORDINATOR_SERVICE, corrupt } from "./schema.js";
 import type { Control, TransportOptions } from "./transport.js";
+import { Stall } from "./stall.js";
 import { answerFetch, DeliveryAssembler, onRequest } from "./weights-service.js";
 import { unknownMethod, type ServedListener, type ServedStream, type Service } from "./wire.js";
 
@@ -17,7 +18,7 @@ export function coordinatorService(control: Control, options: TransportOptions):
     open: (method, stream) => {
       switch (method) {
         case "PublishWeights":
-          return publish(control, stream, options.maxMessageBytes);
+          return publish(control, stream, options);
         case "FetchWeights":
           return onRequest(stream, (request, gone) => answerFetch(control, stream, request, gone, options));
         case "WatchWeights":
@@ -57,13 +58,21 @@ async function callControl(control: Control, method: string, request: Uint8Array
   }
 }
 
-function publish(control: Control, stream: ServedStream, maxMessageBytes: number): ServedListener {
+function publish(
+  control: Control,
+  stream: ServedStream,
+  { maxMessageBytes, deadlineSeconds }: TransportOptions,
+): ServedListener {
   const assembler = new DeliveryAssembler(maxMessageBytes);
+  const stall = new Stall(deadlineSeconds, (error) => stream.end(error));
   let published = false;
   const accept = async (bytes: Uint8Array): Promise<void> => {
-    const delivery = published ? null : assembler.take(bytes);
+    if (published) throw corrupt("PublishWeights", "one manifest and its payload", "more");
+    stall.await(true);
+    const delivery = assembler.take(bytes);
     if (delivery === null) return;
     published = true;
+    stall.await(false);
     await control.publishWeights(delivery);
     await stream.write(messages.nothing);
     stream.end();
@@ -73,7 +82,7 @@ function publish(control: Control, stream: ServedStream, maxMessageBytes: number
     onHalfClose: () => {
       if (!published) stream.end(corrupt("PublishWeights", "whole weights", "the end of the stream"));
     },
-    onGone: () => undefined,
+    onGone: () => stall.await(false),
   };
 }
 

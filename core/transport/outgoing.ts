@@ -5,18 +5,19 @@
 import type { SkeinError } from "../errors.js";
 import type { Sending } from "./transport.js";
 
-interface Held {
+interface Held<T> {
   readonly id: number;
-  readonly bytes: Uint8Array;
+  readonly content: T;
   readonly onTaken: () => void;
   readonly onSettled: () => void;
   readonly onRefused: (error: SkeinError) => void;
 }
 
-export class Outgoing {
-  private readonly unsettled = new Map<number, Held>();
+/** T is what is kept of a rollout: its bytes, in whatever form they are written. */
+export class Outgoing<T> {
+  private readonly unsettled = new Map<number, Held<T>>();
   /** Not written on the present stream, oldest first. */
-  private waiting: Held[] = [];
+  private waiting: Held<T>[] = [];
   private readonly written = new Set<number>();
   private lastId = 0;
 
@@ -33,7 +34,8 @@ export class Outgoing {
     return this.waiting.length + this.written.size === 0;
   }
 
-  add(bytes: Uint8Array): Sending {
+  /** `encode` makes what is kept of the rollout of that id. */
+  add(encode: (id: number) => T): Sending {
     let onTaken: () => void = () => undefined;
     let onSettled: () => void = () => undefined;
     let refuseTaken: (error: SkeinError) => void = () => undefined;
@@ -45,14 +47,15 @@ export class Outgoing {
       refuseTaken(error);
       refuseSettled(error);
     };
-    const held: Held = { id: ++this.lastId, bytes, onTaken, onSettled, onRefused };
+    const id = ++this.lastId;
+    const held: Held<T> = { id, content: encode(id), onTaken, onSettled, onRefused };
     this.unsettled.set(held.id, held);
     this.waiting.push(held);
     return { taken, settled };
   }
 
   /** The oldest that waits to be written, which is written from then on; null = none. */
-  next(): { readonly id: number; readonly bytes: Uint8Array } | null {
+  next(): { readonly id: number; readonly content: T } | null {
     let held = this.waiting.shift();
     while (held !== undefined && !this.unsettled.has(held.id)) held = this.waiting.shift();
     if (held === undefined) return null;

@@ -9,6 +9,7 @@ import { FrameAssembler, type Message } from "./frames.js";
 import { rolloutAck, type AckKind, type RolloutAck } from "./messages.js";
 import { LEARNER_SERVICE } from "./schema.js";
 import type { DeliveryHandler, TransportOptions } from "./transport.js";
+import { Stall } from "./stall.js";
 import { unknownMethod, type ServedListener, type ServedStream, type Service } from "./wire.js";
 
 /** Offers `onDelivery` to senders. A delivery whose handler throws is rejected with what it threw. */
@@ -32,6 +33,8 @@ class RolloutReceiver implements ServedListener {
   private unread = 0;
   private halfClosed = false;
   private over = false;
+  private paused = false;
+  private readonly stall: Stall;
 
   constructor(
     private readonly stream: ServedStream,
@@ -39,6 +42,7 @@ class RolloutReceiver implements ServedListener {
     private readonly options: TransportOptions,
   ) {
     this.assembler = new FrameAssembler(options.maxMessageBytes);
+    this.stall = new Stall(options.deadlineSeconds, (error) => this.fail(error));
     this.say({ ...NOTHING, kind: "greeting" });
   }
 
@@ -47,6 +51,7 @@ class RolloutReceiver implements ServedListener {
     try {
       const message = this.assembler.push(bytes);
       if (message !== null) this.deliver(message);
+      this.stall.await(this.assembler.partial && !this.paused);
     } catch (error) {
       this.fail(error);
     }
@@ -65,10 +70,12 @@ class RolloutReceiver implements ServedListener {
 
   onGone(): void {
     this.over = true;
+    this.stall.await(false);
   }
 
   private fail(error: unknown): void {
     this.over = true;
+    this.stall.await(false);
     this.stream.end(toSkeinError(error));
   }
 
@@ -119,8 +126,11 @@ class RolloutReceiver implements ServedListener {
 
   /** The sender is read from while what it sent is taken and what it is told is read. */
   private flow(): void {
-    if (this.over) return;
-    if (this.untaken >= this.options.credits || this.unread >= MOST_UNREAD) this.stream.pause();
+    const pause = this.untaken >= this.options.credits || this.unread >= MOST_UNREAD;
+    if (this.over || pause === this.paused) return;
+    this.paused = pause;
+    this.stall.await(this.assembler.partial && !pause);
+    if (pause) this.stream.pause();
     else this.stream.resume();
   }
 

@@ -7,10 +7,11 @@
  */
 import { SkeinError, toSkeinError } from "../errors.js";
 import type { Rollout } from "../types.js";
-import { encodeRollout } from "./codec.js";
-import { encodeFrames, tooLong } from "./frames.js";
+import { rolloutParts } from "./codec.js";
+import { encodeParts, tooLong } from "./frames.js";
 import { rolloutAck, type RolloutAck } from "./messages.js";
 import { Outgoing, rejectedSending } from "./outgoing.js";
+import { lengthOf } from "./parts.js";
 import { Backoff, closedHere, unavailable } from "./retry.js";
 import { codeOr } from "./error-codes.js";
 import type { RolloutSender, Sending, TransportOptions } from "./transport.js";
@@ -20,7 +21,7 @@ import type { LinkBroken, Wire, WireStream } from "./wire.js";
 const GOODBYE_MS = 1000;
 
 export class WireRolloutSender implements RolloutSender {
-  private readonly held = new Outgoing();
+  private readonly held = new Outgoing<readonly Uint8Array[]>();
   private wire: Wire;
   private stream: WireStream | null = null;
   private credits = 0;
@@ -44,7 +45,8 @@ export class WireRolloutSender implements RolloutSender {
 
   send(rollout: Rollout): Sending {
     try {
-      const sending = this.held.add(this.encode(rollout));
+      const parts = this.partsOf(rollout);
+      const sending = this.held.add((id) => encodeParts(id, parts, this.options.chunkBytes));
       if (this.stream === null && this.retryTimer === undefined) this.open();
       this.pump();
       return sending;
@@ -74,12 +76,13 @@ export class WireRolloutSender implements RolloutSender {
     this.wire.close();
   }
 
-  private encode(rollout: Rollout): Uint8Array {
+  private partsOf(rollout: Rollout): Uint8Array[] {
     if (this.closing !== null) throw closedHere(this.wire.address);
-    const bytes = encodeRollout(rollout);
+    const parts = rolloutParts(rollout);
     const limit = this.options.maxMessageBytes;
-    if (bytes.byteLength > limit) throw tooLong(`rollout ${rollout.rolloutId}`, bytes.byteLength, limit);
-    return bytes;
+    const bytes = lengthOf(parts);
+    if (bytes > limit) throw tooLong(`rollout ${rollout.rolloutId}`, bytes, limit);
+    return parts;
   }
 
   private open(): void {
@@ -103,7 +106,7 @@ export class WireRolloutSender implements RolloutSender {
     while (!this.congested && this.held.untaken < this.credits) {
       const next = this.held.next();
       if (next === null) return;
-      for (const frame of encodeFrames(next.id, next.bytes, this.options.chunkBytes)) {
+      for (const frame of next.content) {
         if (!stream.write(frame)) this.congested = true;
       }
     }

@@ -43,17 +43,17 @@ export function transportOver(
     clients.push(made);
     return made;
   };
-  const listening = async (starting: Promise<Listening>): Promise<Listening> => {
-    const server = await starting;
+  const listening = async (start: () => Promise<Listening>): Promise<Listening> => {
+    const server = await start();
     servers.push(server);
     return server;
   };
-  const serve = (service: Service, address: string) => listening(kind.serve(service, address));
+  const serve = (service: Service, address: string) => listening(() => kind.serve(service, address));
   return {
     serveControl: (control, address) => serve(coordinatorService(control, options), address),
     connectControl: (address): Control & Closable =>
       client(new ControlClient(kind.connect(address, COORDINATOR_SERVICE), options)),
-    serveRollouts: (onDelivery, address) => listening(rollouts.serve(onDelivery, address)),
+    serveRollouts: (onDelivery, address) => listening(() => rollouts.serve(onDelivery, address)),
     connectRollouts: (address) => client(rollouts.connect(address)),
     serveWeights: (source, address, receivers) => serve(relayService(source, receivers, options), address),
     connectWeights: (address) => client(new RelayClient(kind.connect(address, RELAY_SERVICE), options)),

@@ -4,7 +4,7 @@
  * Always: a seat delivers what it has collected only when the learner has taken what it delivered before, and begins
  * nothing while the unsettled rollouts fill their memory: so a slow learner holds the environments back.
  */
-import { SkeinError } from "../../core/errors.js";
+import { SkeinError, toSkeinError } from "../../core/errors.js";
 import type { RunningRequest } from "../../core/transport/transport.js";
 import type { RolloutRequest } from "../../core/types.js";
 import { unlessAborted } from "../../core/waiting.js";
@@ -74,7 +74,7 @@ export class MemberWork implements SeatWork {
   private asking: Promise<void> | null = null;
   private askStage: "work" | "weights" = "work";
   private over = false;
-  private error: unknown = null;
+  private error: SkeinError | null = null;
   private failures = 0;
 
   /** `now` gives seconds of a steady clock. */
@@ -125,7 +125,7 @@ export class MemberWork implements SeatWork {
         this.granted.push({ instance: this.free.shift()!, request, at });
       }
     } catch (error) {
-      this.error = error;
+      this.error = toSkeinError(error);
     }
     this.asking = null;
   }

@@ -13,9 +13,9 @@ import { SkeinError } from "../../core/errors.js";
 import type { FinishReason, RunEvent } from "../../core/progress.js";
 import type { Recipe } from "../../core/recipes/recipe.js";
 import type { Logger } from "../../core/telemetry/logger.js";
-import type { LearnerPart } from "../../core/telemetry/metric-tables.js";
+import type { LearnerStage } from "../../core/telemetry/metric-tables.js";
 import type { LearnerMetrics } from "../../core/telemetry/metrics.js";
-import type { TimeSplit } from "../../core/telemetry/time-split.js";
+import type { StageClock } from "../../core/telemetry/stage-clock.js";
 import type { WeightsSnapshot } from "../../core/types.js";
 import { unlessAborted } from "../../core/waiting.js";
 import type { Watchdog } from "../../core/watchdog.js";
@@ -56,7 +56,7 @@ export interface LearnerOptions {
   readonly checkpoints: Checkpoints;
   readonly folder: RunFolder;
   readonly metrics: LearnerMetrics;
-  readonly time: TimeSplit<LearnerPart>;
+  readonly time: StageClock<LearnerStage>;
   readonly watchdog: Pick<Watchdog, "progress" | "waiting">;
   readonly emit: (event: RunEvent) => void;
   readonly log: Logger;
@@ -125,7 +125,7 @@ export class Learner {
         this.options.time.enter("checkpointing");
         await this.options.checkpoints.leave(await this.snapshot());
       }
-      this.options.time.flush();
+      this.options.time.count();
     }
   }
 

@@ -12,6 +12,7 @@ interface Options {
   readonly transport?: TransportKind;
   readonly seed: number;
   readonly repeats: number;
+  readonly patience: number;
   readonly ci: boolean;
   readonly write: boolean;
 }
@@ -32,6 +33,7 @@ const options: Options = new Command("test:chaos")
   .addOption(new Option("--transport <kind>", "only this one").choices(["grpc", "nats"]))
   .option("--seed <n>", "what the schedules draw from, and the runs' seed", whole, 1)
   .option("--repeats <n>", "runs of each, with seeds that follow one another", whole, 1)
+  .option("--patience <n>", "deadlines times this, for a busy machine", whole, 1)
   .option("--ci", "the short subset", false)
   .option("--write", "put the table into docs/reliability.md", false)
   .parse()
@@ -44,7 +46,11 @@ const placings = chosen.flatMap((schedule) =>
   schedule.transports
     .filter((transport) => options.transport === undefined || transport === options.transport)
     .flatMap((transport) =>
-      Array.from({ length: options.repeats }, (_, k) => ({ schedule, transport, seed: options.seed + k })),
+      Array.from({ length: options.repeats }, (_, k) => ({
+        schedule: { ...schedule, deadlineSeconds: schedule.deadlineSeconds * options.patience },
+        transport,
+        seed: options.seed + k,
+      })),
     ),
 );
 const outcomes: Outcome[] = [];

@@ -84,11 +84,14 @@ describe("the verdicts", () => {
     ]);
   });
 
-  it("find more gaps than work in flight", () => {
+  it("find more gaps than work in flight and work that was given up for a reason", () => {
     expect(gapsOf(ledger)).toBe(1);
     const survivors = ["r/seat-0/1/0/1", "r/seat-0/2/0/1", "r/seat-1/3/0/1"];
-    expect(exactlyOnce(survivors, ledger, { ...books, inFlight: count(0) }, finished)).toEqual([
-      "lost: 1 pieces of work are not settled, 0 are in flight",
+    const landed = { ...books, inFlight: count(0) };
+    expect(exactlyOnce(survivors, ledger, landed, finished)).toEqual([
+      "lost: 1 pieces of work are not settled, 0 are in flight or given up",
     ]);
+    const rolledBack = { ...landed, failed: { ...landed.failed, rolledBack: count(1) } };
+    expect(exactlyOnce(survivors, ledger, rolledBack, finished)).toEqual([]);
   });
 });

@@ -3,6 +3,7 @@ import { connect, type ClientHttp2Stream } from "node:http2";
 import { afterEach, describe, expect, it } from "vitest";
 import { CallRate } from "../../core/security/call-rate.js";
 import { OPEN } from "../../core/security/credentials.js";
+import { encodeFrames } from "../../core/transport/frames.js";
 import { createGrpcTransport } from "../../core/transport/grpc/index.js";
 import type { Closable, TransportOptions } from "../../core/transport/transport.js";
 import { eventually, OPTIONS, SmallCoordinator, SmallLearner } from "../transport/helpers.js";
@@ -73,6 +74,13 @@ describe("the call rate", () => {
   });
 });
 
+/** As gRPC delimits a message: a flag, its length, itself. */
+function delimited(message: Uint8Array): Buffer {
+  const head = Buffer.alloc(5);
+  head.writeUInt32BE(message.byteLength, 1);
+  return Buffer.concat([head, message]);
+}
+
 describe("a stranger's connection", () => {
   /** A stream over plain HTTP/2, and the gRPC status that ends it. */
   function stranger(address: string) {
@@ -108,6 +116,25 @@ describe("a stranger's connection", () => {
     }
     expect(await stranger(data.address).open("Learner/PushRollouts").ended).toBe("UNAVAILABLE");
     expect(control.asked).toEqual([]);
+  });
+
+  it("may not stop in the middle of a message", async () => {
+    const transport = make({ deadlineSeconds: 0.3 });
+    const control = new SmallCoordinator();
+    const learner = new SmallLearner();
+    const { address } = await transport.serveControl(control, "127.0.0.1:0");
+    const data = await transport.serveRollouts(learner.onDelivery, "127.0.0.1:0");
+    const [first] = encodeFrames(1, new Uint8Array(10_000), 1000);
+    for (const [at, method] of [
+      [address, "Coordinator/PublishWeights"],
+      [data.address, "Learner/PushRollouts"],
+    ] as const) {
+      const { stream, ended } = stranger(at).open(method);
+      stream.write(delimited(first!));
+      expect(await ended).toBe("UNAVAILABLE");
+    }
+    expect(learner.received).toEqual([]);
+    expect(control.newest).toBeNull();
   });
 
   it("has a bounded number of streams", async () => {

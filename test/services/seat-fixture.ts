@@ -8,7 +8,7 @@ import { initialWeights } from "../../core/model/init.js";
 import type { Architecture } from "../../core/model/model.js";
 import { PolicyRunner } from "../../core/policy/policy-runner.js";
 import { createLogger } from "../../core/telemetry/logger.js";
-import { createActorMetrics, type ActorMetrics } from "../../core/telemetry/metrics.js";
+import { createActorMetrics } from "../../core/telemetry/metrics.js";
 import { createMemoryTransport } from "../../core/transport/memory.js";
 import type {
   AcquireReply,

@@ -93,7 +93,11 @@ describe("the assembler refuses", () => {
       [first, second, third, { ...last, payload: second.payload }],
       /3500 bytes in all, got 4000/,
     ],
-    ["an empty payload", [first, { ...second, payload: new Uint8Array(0) }], /expected a payload, got none/],
+    [
+      "an empty payload",
+      [first, { ...second, payload: new Uint8Array(0) }],
+      /a payload of at least 512 bytes, got 0/,
+    ],
     [
       "a frame of another message",
       [first, { ...second, messageId: 4 }],

@@ -210,12 +210,12 @@ function refusalOf(error: unknown, server: string): SkeinError | null {
   const code = String((error as { code?: unknown }).code);
   const denied = (what: string, advice: string): SkeinError =>
     new SkeinError("UNAUTHORIZED", `${what} (${messageOf(error)}): ${advice}`, { cause: error });
-  if (error instanceof NatsError && (code === NatsCode.AuthorizationViolation || error.isAuthError())) {
+  if (error instanceof NatsError && error.isAuthError()) {
     const advice =
       "give the token that the server's authorization demands (--token-file, or security.tokenFile)";
     return denied(`the NATS server at ${server} does not let this side in`, advice);
   }
-  if (code === NatsCode.ServerOptionNotAvailable) {
+  if (code === String(NatsCode.ServerOptionNotAvailable)) {
     const advice = "start it with tls, or this side without certificates and with nats://";
     return denied(`the NATS server at ${server} does not encrypt its connections and this side does`, advice);
   }

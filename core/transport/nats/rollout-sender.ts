@@ -36,7 +36,7 @@ interface InFlight {
 }
 
 export class NatsRolloutSender implements RolloutSender {
-  private readonly held = new Outgoing();
+  private readonly held = new Outgoing<Uint8Array>();
   /** Begun and not stored whole, oldest first. */
   private readonly begun = new Map<number, SendingRollout>();
   /** By the last token of where the answer goes; oldest first. */
@@ -70,7 +70,7 @@ export class NatsRolloutSender implements RolloutSender {
     try {
       const bytes = this.encode(rollout);
       if (this.held.size === 0) this.heardAt = performance.now();
-      const sending = this.held.add(bytes);
+      const sending = this.held.add(() => bytes);
       this.pump();
       return sending;
     } catch (error) {
@@ -168,7 +168,7 @@ export class NatsRolloutSender implements RolloutSender {
     if (this.begun.size >= this.options.credits) return null;
     const next = this.held.next();
     if (next === null) return null;
-    const rollout = new SendingRollout(next.id, next.bytes);
+    const rollout = new SendingRollout(next.id, next.content);
     this.begun.set(next.id, rollout);
     return rollout;
   }

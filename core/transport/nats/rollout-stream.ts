@@ -25,7 +25,6 @@ export const DUPLICATE_SECONDS = 120;
 const ACK_WAIT_SECONDS = 15;
 
 /** Error codes of JetStream's API. */
-const NAME_IN_USE = 10058;
 const STREAM_NOT_FOUND = 10059;
 const CONSUMER_NOT_FOUND = 10014;
 
@@ -59,19 +58,34 @@ export async function ensureRolloutStream(
     num_replicas: nats.replicas,
     duplicate_window: nanos(1000 * DUPLICATE_SECONDS),
   };
+  const update = async (): Promise<false> => {
+    await manager.streams.update(place.rolloutStream, limits);
+    return false;
+  };
+  if (await isThere(manager, place)) return update();
   try {
-    const info = await manager.streams.add({
+    await manager.streams.add({
       ...limits,
       name: place.rolloutStream,
       retention: RetentionPolicy.Workqueue,
       storage: StorageType.File,
       discard: DiscardPolicy.New,
     });
-    return (info as { did_create?: boolean }).did_create === true;
+    return true;
   } catch (error) {
-    if (apiCode(error) !== NAME_IN_USE) throw error;
-    await manager.streams.update(place.rolloutStream, limits);
-    return false;
+    // Somebody else was first; the server then says that the name is taken, or that two of them have no room.
+    if (await isThere(manager, place)) return update();
+    throw error;
+  }
+}
+
+async function isThere(manager: JetStreamManager, { rolloutStream }: RunPlace): Promise<boolean> {
+  try {
+    await manager.streams.info(rolloutStream);
+    return true;
+  } catch (error) {
+    if (apiCode(error) === STREAM_NOT_FOUND) return false;
+    throw error;
   }
 }
 
