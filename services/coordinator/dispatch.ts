@@ -119,13 +119,13 @@ export class Dispatch {
   /** What the seat has not heard of, then new work where `more` may be granted; at most `capacity` of both. */
   offer(lease: Lease, request: AcquireRequest, more: boolean): RolloutRequest[] {
     const { seat, capacity, lastRequestId } = request;
-    const rows = this.requests.grantedBeyond(lease.id, seat, lastRequestId, capacity);
-    while (more && rows.length < capacity) {
+    const offered = this.requests.grantedBeyond(lease.id, seat, lastRequestId, capacity).map(requestOf);
+    while (more && offered.length < capacity) {
       const work = this.work.next(seat);
       if (work === null) break;
-      rows.push(this.requests.grant(work, { actor: lease.name, leaseId: lease.id, seat }));
+      offered.push(this.requests.grant(work, { actor: lease.name, leaseId: lease.id, seat }));
     }
-    return rows.map(requestOf);
+    return offered;
   }
 
   report(request: ReportRequest): Reported {

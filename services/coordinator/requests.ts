@@ -44,6 +44,14 @@ export type Work = WorkKey &
     readonly expectedSteps: number;
   };
 
+/** Whom a request is granted to. */
+export interface Holder {
+  /** The actor's name. */
+  readonly actor: string;
+  readonly leaseId: string;
+  readonly seat: number;
+}
+
 /** What becomes of a request. */
 export type Settling = Pick<RequestRow, "state" | "reason" | "version" | "finalFrom"> &
   Partial<Pick<RequestRow, "steps" | "episodeReturn" | "episodeLength">>;
@@ -125,21 +133,18 @@ export class Requests {
     return (this.pending ??= this.sum.get()!.steps ?? 0);
   }
 
-  grant(
-    work: Work,
-    holder: { readonly actor: string; readonly leaseId: string; readonly seat: number },
-  ): RequestRow {
+  grant(work: Work, { actor, leaseId, seat }: Holder): RolloutRequest {
     const { lastRequestId, submitted } = this.run.now;
     const requestId = lastRequestId + 1;
     const { task, group, member, attempt, seed, start, limits, policyVersion, exact, expectedSteps } = work;
     this.run.set({ lastRequestId: requestId, submitted: submitted + 1 });
     this.insert.run(
       ...[requestId, task, group, member, attempt],
-      ...[holder.actor, holder.leaseId, holder.seat, seed, start],
+      ...[actor, leaseId, seat, seed, start],
       ...[limits.maxSteps, limits.deadlineSeconds, policyVersion, exact ? 1 : 0, expectedSteps],
     );
     if (this.pending !== null) this.pending += expectedSteps;
-    return this.byId.get(requestId)!;
+    return { requestId, task, group, member, attempt, seat, seed, start, limits, policyVersion, exact };
   }
 
   find(requestId: number): RequestRow | null {
