@@ -151,8 +151,9 @@ export class DeliveryModel {
     const name = this.nameOf(actor);
     this.learner.intake.deliver(
       deliveryOf(rollout, () => {
-        // Said to a stream that is broken, or an actor that is gone, it is not heard.
-        if (incarnation === this.incarnation && name === this.nameOf(actor)) {
+        // Said to a stream that breaks, or an actor that is gone, it is not heard.
+        const heard = this.random.uniform() < 0.9;
+        if (heard && incarnation === this.incarnation && name === this.nameOf(actor)) {
           this.unsettled[actor]!.delete(rollout.requestId);
         }
       }),
