@@ -156,6 +156,15 @@ describe("the books", () => {
     expect(page).toContain('skein_coordinator_actor_applied_version{actor="a"} -1');
   });
 
+  it("tell what an actor used last, though it has left", async () => {
+    const { place, actor } = await working(0);
+    await place.control.heartbeat({ leaseId: actor, appliedVersion: 7, appliedHash: "ab", running: [] });
+    await place.control.leave({ leaseId: actor });
+    expect(readBooks(folder).services[0]).toMatchObject({
+      ...{ role: "actor", name: "a", alive: false, appliedVersion: 7, appliedHash: "ab" },
+    });
+  });
+
   it("show an imbalance where a request was lost, so that balancing is not for granted", async () => {
     const { place } = await working(3);
     place.damage("DELETE FROM requests WHERE requestId = 2");
