@@ -52,7 +52,8 @@ async function send({ address, runId, seat, ...shape }: IntakeSenderOptions): Pr
   const sender = createTransport(wires, OPEN).connectRollouts(address);
   const columns = cartPoleColumns(shape.environments, shape.fragmentSteps);
   const ahead: Promise<void>[] = [];
-  for (let group = 1; ; group++) {
+  let over = false;
+  for (let group = 1; !over; group++) {
     const work = { task: `seat-${seat}`, group, member: 0, attempt: 1 };
     const ids = { runId, rolloutId: rolloutIdOf(runId, work), requestId: seat * 1e9 + group };
     const { taken, settled } = sender.send({
@@ -63,8 +64,8 @@ async function send({ address, runId, seat, ...shape }: IntakeSenderOptions): Pr
       collectSeconds: 0,
       columns,
     });
-    settled.catch(() => process.exit(0));
-    ahead.push(taken);
+    settled.catch(() => (over = true));
+    ahead.push(taken.catch(() => undefined));
     if (ahead.length > wires.credits) await ahead.shift();
   }
 }

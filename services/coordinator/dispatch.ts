@@ -53,6 +53,7 @@ export class Dispatch {
   private readonly takeover: Takeover;
   private readonly abandoned: Statement<RequestRow>;
   private readonly recalled: Statement<RequestRow>;
+  private readonly inFlight: Statement<RequestRow>;
   /** When what nobody has any more is given up; null = there is no such thing. */
   private abandonedUntil: number | null = null;
   private recalledUntil: number | null = null;
@@ -72,6 +73,7 @@ export class Dispatch {
     );
     // A learner had these.
     this.recalled = store.prepare("SELECT * FROM requests WHERE state = 'open' AND steps IS NOT NULL");
+    this.inFlight = store.prepare("SELECT * FROM requests WHERE state IN ('open', 'held')");
     this.awaitDelivery();
   }
 
@@ -149,6 +151,9 @@ export class Dispatch {
     if (checkpointVersion > run.checkpointVersion) {
       this.requests.foldUpTo(checkpointVersion);
       this.work.folded();
+    }
+    if (request.phase === "finished" && run.phase !== "finished") {
+      for (const row of this.inFlight.all()) this.outcomes.fail(row, "runEnded");
     }
     return { quarantined };
   }

@@ -31,6 +31,9 @@ import type { RunFolder } from "./run-folder.js";
 import type { Settlements } from "./settlements.js";
 import type { Training } from "./trainer.js";
 
+/** A learner that has waited this long for a batch looks for what may keep rollouts away. */
+const STARVED_SECONDS = 5;
+
 /** The coordinator as the learner sees it: publish, and say how far things are. */
 export interface Upstream {
   /** Hands out the learner's weights and outcomes; returns the number of living actors. */
@@ -134,7 +137,7 @@ export class Learner {
   }
 
   private async loop(upstream: Upstream, stop: AbortSignal): Promise<FinishReason> {
-    const { metrics, now, time, checkpoints, folder } = this.options;
+    const { metrics, now, time, checkpoints } = this.options;
     const steps = new Rate(now);
     const updates = new Rate(now);
     let reason = this.finishReason();
@@ -142,7 +145,7 @@ export class Learner {
     while (reason === null) {
       time.enter("waiting");
       const waitedFrom = now();
-      const batch = await this.nextBatch(stop);
+      const batch = (await this.nextBatch(stop, STARVED_SECONDS)) ?? (await this.relievedBatch(stop));
       metrics.batchWaitSeconds.observe(now() - waitedFrom);
       if (batch === null) {
         reason = "stopped";
@@ -158,26 +161,44 @@ export class Learner {
       updates.add(this.updates);
       this.announce(batch, stats, actors, steps.perSecond, updates.perSecond);
       reason = this.finishReason();
-      if (checkpoints.isDue(this.policyVersion)) {
-        time.enter("checkpointing");
-        await checkpoints.save(await this.snapshot());
-        await folder.drawCurve();
-      }
+      if (checkpoints.isDue(this.policyVersion)) await this.checkpoint();
       metrics.policyVersion.set(this.policyVersion);
     }
     return reason;
   }
 
-  private async nextBatch(stop: AbortSignal): Promise<Batchful | null> {
+  /**
+   * A batch however long it takes. Actors may be full of rollouts that a checkpoint would let them forget: where there
+   * are such, one is written first.
+   */
+  private async relievedBatch(stop: AbortSignal): Promise<Batchful | null> {
+    const { settlements, time } = this.options;
+    if (settlements.awaitCheckpoint && !stop.aborted) {
+      await this.checkpoint();
+      time.enter("waiting");
+    }
+    return this.nextBatch(stop, Infinity);
+  }
+
+  /** null = `stop` has aborted, or `seconds` or the run's time are over. */
+  private async nextBatch(stop: AbortSignal, seconds: number): Promise<Batchful | null> {
     const { config, intake, watchdog, now } = this.options;
     const found = watchdog.waiting("the next batch", "rollouts of the actors");
+    const ofRun = (config.stop.wallSeconds ?? Infinity) - (now() - this.startedAt);
+    const left = Math.max(0, Math.min(seconds, ofRun));
     try {
-      if (config.stop.wallSeconds === null) return await intake.next(stop);
-      const left = Math.max(0, config.stop.wallSeconds - (now() - this.startedAt));
+      if (left === Infinity) return await intake.next(stop);
       return await intake.next(AbortSignal.any([stop, AbortSignal.timeout(Math.ceil(left * 1000))]));
     } finally {
       found();
     }
+  }
+
+  private async checkpoint(): Promise<void> {
+    const { time, checkpoints, folder } = this.options;
+    time.enter("checkpointing");
+    await checkpoints.save(await this.snapshot());
+    await folder.drawCurve();
   }
 
   private async advance(upstream: Upstream): Promise<number> {

@@ -15,6 +15,7 @@ import {
   StorageType,
   type JetStreamManager,
   type NatsConnection,
+  type StreamConfig,
 } from "nats";
 import type { RunPlace } from "./address.js";
 import type { NatsSettings } from "./index.js";
@@ -52,40 +53,48 @@ export async function ensureRolloutStream(
   place: RunPlace,
   { nats }: NatsSettings,
 ): Promise<boolean> {
-  const limits = {
-    subjects: [`${place.rolloutPrefix}.>`],
-    max_bytes: nats.maxBytes,
-    num_replicas: nats.replicas,
-    duplicate_window: nanos(1000 * DUPLICATE_SECONDS),
-  };
-  const update = async (): Promise<false> => {
+  const limits = { max_bytes: nats.maxBytes, num_replicas: nats.replicas };
+  // Looked for first: a server that is asked for a stream it has counts its size twice against what it may store.
+  const present = await streamConfig(manager, place);
+  if (present === null) return make(manager, place, limits);
+  if (present.max_bytes !== limits.max_bytes || present.num_replicas !== limits.num_replicas) {
     await manager.streams.update(place.rolloutStream, limits);
-    return false;
-  };
-  if (await isThere(manager, place)) return update();
+  }
+  return false;
+}
+
+async function streamConfig(
+  manager: JetStreamManager,
+  { rolloutStream }: RunPlace,
+): Promise<StreamConfig | null> {
   try {
-    await manager.streams.add({
-      ...limits,
-      name: place.rolloutStream,
-      retention: RetentionPolicy.Workqueue,
-      storage: StorageType.File,
-      discard: DiscardPolicy.New,
-    });
-    return true;
+    return (await manager.streams.info(rolloutStream)).config;
   } catch (error) {
-    // Somebody else was first; the server then says that the name is taken, or that two of them have no room.
-    if (await isThere(manager, place)) return update();
+    if (apiCode(error) === STREAM_NOT_FOUND) return null;
     throw error;
   }
 }
 
-async function isThere(manager: JetStreamManager, { rolloutStream }: RunPlace): Promise<boolean> {
+async function make(
+  manager: JetStreamManager,
+  place: RunPlace,
+  limits: Pick<StreamConfig, "max_bytes" | "num_replicas">,
+): Promise<boolean> {
   try {
-    await manager.streams.info(rolloutStream);
+    await manager.streams.add({
+      ...limits,
+      name: place.rolloutStream,
+      subjects: [`${place.rolloutPrefix}.>`],
+      retention: RetentionPolicy.Workqueue,
+      storage: StorageType.File,
+      discard: DiscardPolicy.New,
+      duplicate_window: nanos(1000 * DUPLICATE_SECONDS),
+    });
     return true;
   } catch (error) {
-    if (apiCode(error) === STREAM_NOT_FOUND) return false;
-    throw error;
+    // Another side was quicker.
+    if ((await streamConfig(manager, place)) === null) throw error;
+    return false;
   }
 }
 
