@@ -129,8 +129,11 @@ async function measure(
     learnerBytes = 0;
     let coordinatorPeakMiB = 0;
     const sampling = setInterval(() => {
-      void residentMiB(http).then((mib) => (coordinatorPeakMiB = Math.max(coordinatorPeakMiB, mib)));
+      // A coordinator that is too busy to answer costs a sample.
+      const take = (mib: number): void => void (coordinatorPeakMiB = Math.max(coordinatorPeakMiB, mib));
+      residentMiB(http).then(take, () => undefined);
     }, SAMPLE_MS);
+    keep({ close: async () => clearInterval(sampling) });
     const seconds: number[] = [];
     for (let version = 1; version <= repeats; version++) {
       const snapshot = weights(version, (megabytes * 1e6) / 4);
@@ -138,7 +141,6 @@ async function measure(
       const [last] = await Promise.all([all(version), publisher.publish(snapshot)]);
       seconds.push((last - from) / 1000);
     }
-    clearInterval(sampling);
     const coordinatorBytes = ((await sentBytes(http)) - sentBefore) / repeats;
     for (const crowd of crowds) crowd.write("end");
     const done = await Promise.all(crowds.map((crowd) => lineOf(crowd, "done")));

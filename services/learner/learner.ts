@@ -13,7 +13,7 @@ import { SkeinError } from "../../core/errors.js";
 import type { FinishReason, RunEvent } from "../../core/progress.js";
 import type { Recipe } from "../../core/recipes/recipe.js";
 import type { Logger } from "../../core/telemetry/logger.js";
-import type { LearnerStage } from "../../core/telemetry/metric-tables.js";
+import type { LearnerStage } from "../../core/telemetry/tables/learner.js";
 import type { LearnerMetrics } from "../../core/telemetry/metrics.js";
 import type { StageClock } from "../../core/telemetry/stage-clock.js";
 import type { WeightsSnapshot } from "../../core/types.js";

@@ -6,7 +6,7 @@ import { SkeinError } from "../../core/errors.js";
 import type { RunEvent } from "../../core/progress.js";
 import { createLogger } from "../../core/telemetry/logger.js";
 import { box } from "../../core/env/spaces.js";
-import type { LearnerStage } from "../../core/telemetry/metric-tables.js";
+import type { LearnerStage } from "../../core/telemetry/tables/learner.js";
 import { StageClock } from "../../core/telemetry/stage-clock.js";
 import { Watchdog } from "../../core/watchdog.js";
 import { checkpointHash, readCheckpoint, type Checkpoint } from "../../core/weights/checkpoint.js";
