@@ -41,6 +41,9 @@ const FATAL_CODES: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   "UNAUTHORIZED",
   "CHECKPOINT_MISMATCH",
   "CHECKPOINT_UNREADABLE",
+  "BOOKS_UNREADABLE",
+  "BOOKS_MISMATCH",
+  "BOOKS_UNAVAILABLE",
 ]);
 
 export interface SupervisorOptions {

@@ -284,13 +284,13 @@ export class Coordinator implements Control {
   }
 
   private measure(): void {
-    const { leases, requests, work } = this.dispatch;
+    const { leases, work } = this.dispatch;
     this.gauges.show({
       phase: this.run.phase,
       actors: leases.actorCount,
       watchers: this.weights.watchers,
       waitingSeats: this.queue.length,
-      pendingSteps: requests.pendingSteps,
+      pendingSteps: work.pendingSteps,
       limitSteps: work.limitSteps,
       pausedSeconds: this.pauses.secondsLeft,
     });

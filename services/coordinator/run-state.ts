@@ -36,7 +36,7 @@ export interface RunRecord {
   readonly seenSteps: number;
   /** Seconds of pause that were left when this was written. */
   readonly pausedSeconds: number;
-  /** Members of groups that the learner has seen, and their steps together. */
+  /** Members of groups that the learner has seen, and the mean steps of the newest. */
   readonly membersSeen: number;
   readonly memberSteps: number;
   /** Sealed groups of which nothing but this count is kept. */

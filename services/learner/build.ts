@@ -5,7 +5,7 @@ import { SkeinError } from "../../core/errors.js";
 import { resolveRecipe } from "../../core/recipes/index.js";
 import { steadySeconds, type Keep, type ServiceHost } from "../../core/services.js";
 import type { Health } from "../../core/telemetry/http.js";
-import type { LearnerStage } from "../../core/telemetry/metric-tables.js";
+import type { LearnerStage } from "../../core/telemetry/tables/learner.js";
 import { createLearnerMetrics, type LearnerMetrics } from "../../core/telemetry/metrics.js";
 import { StageClock } from "../../core/telemetry/stage-clock.js";
 import type { Watchdog } from "../../core/watchdog.js";

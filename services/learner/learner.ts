@@ -13,13 +13,14 @@ import { SkeinError } from "../../core/errors.js";
 import type { FinishReason, RunEvent } from "../../core/progress.js";
 import type { Recipe } from "../../core/recipes/recipe.js";
 import type { Logger } from "../../core/telemetry/logger.js";
-import type { LearnerStage } from "../../core/telemetry/metric-tables.js";
+import type { LearnerStage } from "../../core/telemetry/tables/learner.js";
 import type { LearnerMetrics } from "../../core/telemetry/metrics.js";
 import type { StageClock } from "../../core/telemetry/stage-clock.js";
 import type { WeightsSnapshot } from "../../core/types.js";
 import { unlessAborted } from "../../core/waiting.js";
 import type { Watchdog } from "../../core/watchdog.js";
 import type { Checkpoint, TrainingState } from "../../core/weights/checkpoint.js";
+import { recordBatch } from "./batch-metrics.js";
 import type { Batchful } from "./batchful.js";
 import type { Checkpoints } from "./checkpoints.js";
 import { allFinite } from "./rollout-check.js";
@@ -233,15 +234,8 @@ export class Learner {
     for (const part of returns) this.episodes.add(part);
     this.updates += result.updates;
     this.envSteps += steps;
-    metrics.updateSeconds.observe(now() - from);
-    metrics.assembleSeconds.observe(seconds.assemble);
-    metrics.evaluateSeconds.observe(seconds.evaluate);
-    metrics.deriveSeconds.observe(seconds.derive);
-    metrics.engineUpdateSeconds.observe(seconds.update);
-    metrics.envSteps.inc(steps);
-    metrics.updates.inc(result.updates);
+    recordBatch(metrics, batchful, result, now() - from);
     if (result.skipped > 0) {
-      metrics.skippedUpdates.inc(result.skipped);
       this.options.emit({
         event: "notice",
         level: "warn",
@@ -266,7 +260,6 @@ export class Learner {
     updatesPerSecond: number,
   ): void {
     const { config, folder, metrics, emit } = this.options;
-    const { policyLag, inFlightLag, inQueueLag } = batch;
     const event = {
       event: "progress",
       envSteps: this.envSteps,
@@ -274,8 +267,8 @@ export class Learner {
       updates: this.updates,
       updatesPerSecond,
       policyVersion: this.policyVersion,
-      policyLagMean: policyLag.mean,
-      policyLagMax: policyLag.max,
+      policyLagMean: batch.policyLag.mean,
+      policyLagMax: batch.policyLag.max,
       episodes: this.episodes.count,
       meanReturn100: this.episodes.meanReturn,
       actors,
@@ -286,13 +279,6 @@ export class Learner {
     folder.record(event);
     emit(event);
     metrics.meanReturn.set(event.meanReturn100);
-    metrics.policyLagMean.set(policyLag.mean);
-    metrics.policyLagMax.set(policyLag.max);
-    metrics.inFlightLagMean.set(inFlightLag.mean);
-    metrics.inFlightLagMax.set(inFlightLag.max);
-    metrics.inQueueLagMean.set(inQueueLag.mean);
-    metrics.inQueueLagMax.set(inQueueLag.max);
-    for (const [name, value] of Object.entries(stats)) metrics.lossStats.set(name, value);
   }
 
   private finishReason(): FinishReason | null {

@@ -76,6 +76,11 @@ export class Place {
     this.store.prepare(sql).run();
   }
 
+  /** Rows of a table of the books. */
+  rows(table: string): number {
+    return this.store.prepare<{ count: number }>(`SELECT COUNT(*) AS count FROM ${table}`).get()!.count;
+  }
+
   /** The file may grow by that many pages and no more, as on a disk that is full. */
   limitPages(more: number): void {
     const { page_count } = this.store.prepare<{ page_count: number }>("PRAGMA page_count").get()!;

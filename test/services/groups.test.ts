@@ -81,11 +81,27 @@ describe("the groups of a run", () => {
     const outcomes = members.slice(0, 3).map(({ requestId }) => outcome(requestId, "held", ended(5)));
     await place.report(learner, { outcomes });
     const more = await everything(place, actors[1]);
-    // 15 held + 30 expected = 45 of 60; another group is expected to bring 15, another 15 on top of that none.
-    expect(more.map(({ group }) => group)).toEqual([3, 3, 3]);
+    // 15 held + 15 that three more are now expected to have = 30 of 60: two groups of 15 more.
+    expect(more.map(({ group }) => group)).toEqual([3, 3, 3, 4, 4, 4]);
     place.coordinator.tick();
     expect(await place.metric("limit_steps")).toBe(60);
     expect(await place.metric("pending_steps")).toBe(60);
+  });
+
+  it("are begun with the lengths that members have had lately, for policies change them", async () => {
+    const { place, learner, actors } = await working();
+    const settleAll = async (length: number, version: number): Promise<number> => {
+      const members = await everything(place, actors[0]);
+      const outcomes = members.map(({ requestId }) =>
+        outcome(requestId, "trained", { ...ended(length), version }),
+      );
+      await place.report(learner, { policyVersion: version, outcomes });
+      return members.length;
+    };
+    for (let version = 1; version <= 40; version++) await settleAll(2, version);
+    for (let version = 41; version <= 80; version++) await settleAll(200, version);
+    // One group is far more than a batch now: two may be under way.
+    expect(await settleAll(200, 81)).toBe(6);
   });
 
   it("are issued again where they were lost, to the next who asks and before anything else", async () => {
@@ -390,11 +406,11 @@ describe("the history of tasks", () => {
     const held = first.map(({ requestId }) => outcome(requestId, "held", ended(5)));
     await place.report(learner, { outcomes: held });
     await everything(place, actors[1]);
-    expect(known).toEqual([undefined, undefined, undefined]);
+    expect(known).toEqual([undefined, undefined, undefined, undefined]);
     const trained = first.map(({ requestId }) => outcome(requestId, "trained", ended(5)));
     await place.report(learner, { policyVersion: 1, outcomes: trained });
     await everything(place, actors[1]);
-    expect(known).toEqual([undefined, undefined, undefined, 3]);
+    expect(known).toEqual([undefined, undefined, undefined, undefined, 3]);
     expect(readBooks(folder).history).toMatchObject({ tasks: 1, episodes: 3, meanReturn: 5, meanLength: 5 });
   });
 

@@ -6,16 +6,18 @@ import { SkeinError } from "../../core/errors.js";
 import type { RunEvent } from "../../core/progress.js";
 import { createLogger } from "../../core/telemetry/logger.js";
 import { box } from "../../core/env/spaces.js";
-import type { LearnerStage } from "../../core/telemetry/metric-tables.js";
+import type { LearnerStage } from "../../core/telemetry/tables/learner.js";
 import { StageClock } from "../../core/telemetry/stage-clock.js";
+import { Watchdog } from "../../core/watchdog.js";
 import { checkpointHash, readCheckpoint, type Checkpoint } from "../../core/weights/checkpoint.js";
 import { CheckpointWriter } from "../../core/weights/checkpoint-writer.js";
 import { Checkpoints } from "../../services/learner/checkpoints.js";
 import { Learner } from "../../services/learner/learner.js";
 import { RolloutCheck } from "../../services/learner/rollout-check.js";
+import { runToEnd } from "../../services/learner/run-to-end.js";
 import { RunFolder } from "../../services/learner/run-folder.js";
 import { freshStart, type Training } from "../../services/learner/trainer.js";
-import { failureOf } from "../transport/helpers.js";
+import { eventually, failureOf } from "../transport/helpers.js";
 import { parsePrometheus, valueOf } from "../telemetry/prometheus.js";
 import { deliveryOf, type KeptDelivery } from "./fixture.js";
 import { intakeOf, RULES, type KeptIntake } from "./learner-fixture.js";
@@ -42,13 +44,16 @@ interface SmallOptions {
   readonly from?: Checkpoint | null;
   readonly ack?: "onTrain" | "onCheckpoint";
   readonly now?: () => number;
+  readonly watchdog?: Pick<Watchdog, "progress" | "waiting">;
 }
+
+const UNWATCHED = { progress: () => undefined, waiting: () => () => undefined };
 
 /** A learner over `training`; `envSteps` before it stops by itself. */
 async function learnerOf(
   training: Training,
   envSteps: number,
-  { from = null, ack = "onTrain", now = () => 0 }: SmallOptions = {},
+  { from = null, ack = "onTrain", now = () => 0, watchdog = UNWATCHED }: SmallOptions = {},
 ): Promise<Small> {
   const config = { ...CONFIG, stop: { ...CONFIG.stop, envSteps } };
   const resumed = from?.state ?? null;
@@ -69,10 +74,21 @@ async function learnerOf(
   const shared = { settlements, metrics, log, now };
   const checkpoints = new Checkpoints({ settings: config.learner, writer, notice: emit, ...shared });
   const learner = new Learner({
-    ...{ config, recipe: RECIPE, training, intake, ledger, checkpoints, folder, resumed, emit, ...shared },
+    ...{
+      config,
+      recipe: RECIPE,
+      training,
+      intake,
+      ledger,
+      checkpoints,
+      folder,
+      resumed,
+      emit,
+      ...shared,
+      watchdog,
+    },
     weights: from?.weights ?? freshStart(MODEL, CONFIG.run.seed).weights,
     time: new StageClock<LearnerStage>(metrics.seconds, now, "waiting"),
-    watchdog: { progress: () => undefined, waiting: () => () => undefined },
   });
   learner.begin(resumed?.policyVersion ?? 0);
   return { ...kept, learner, events };
@@ -346,6 +362,29 @@ describe("a learner", () => {
     expect([first!.answer, second!.answer]).toEqual(["", ""]);
     expect(after.report()).toEqual(outcomes);
     expect([first!.answer, second!.answer]).toEqual(["ack", "ack"]);
+  });
+
+  it("in which nothing goes on ends as STALLED, says what waits for what, and leaves its checkpoint", async () => {
+    let clock = 0;
+    const log = createLogger({ role: "learner", level: "silent" });
+    const watchdog = new Watchdog({ seconds: 60, role: "learner", now: () => clock, log });
+    open.push({ close: () => Promise.resolve(watchdog.close()) });
+    const small = await learnerOf(await newTrainer(), 6 * BATCH_STEPS, { watchdog });
+    deliver(small, 1);
+    const membership = { ...nobody, failed: new Promise<never>(() => undefined) };
+    const training = { failed: new Promise<never>(() => undefined) };
+    const running = runToEnd({ learner: small.learner, membership, training, watchdog }, never);
+    await eventually("the batch that there is, trained", () => small.learner.progress.policyVersion === 1);
+    for (let look = 0; look < 6; look++) {
+      clock += 12;
+      await watchdog.look();
+    }
+    const failure = await failureOf(running);
+    expect(failure.code).toBe("STALLED");
+    expect(failure.message).toMatch(
+      /no progress for 60 s: the next batch waits for rollouts of the actors \(since \d+ s\)$/,
+    );
+    expect(await checkpoints()).toEqual([fileOf(1)]);
   });
 
   it("is at one thing at a time: the parts add up to the wall time", async () => {

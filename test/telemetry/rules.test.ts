@@ -5,12 +5,10 @@ import { join, resolve } from "node:path";
 import { promisify } from "node:util";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { parse, stringify } from "yaml";
-import {
-  actorMetricTable,
-  coordinatorMetricTable,
-  learnerMetricTable,
-  type MetricTable,
-} from "../../core/telemetry/metric-tables.js";
+import { actorMetricTable } from "../../core/telemetry/tables/actor.js";
+import { coordinatorMetricTable } from "../../core/telemetry/tables/coordinator.js";
+import type { MetricTable } from "../../core/telemetry/tables/descriptor.js";
+import { learnerMetricTable } from "../../core/telemetry/tables/learner.js";
 
 const RULES = resolve("deploy/prometheus/skein.rules.yml");
 const run = promisify(execFile);
