@@ -164,6 +164,7 @@ async function settingsOf(config: RunConfig, folder: string, port: number): Prom
   const quoted = JSON.stringify;
   return [
     `listen: "127.0.0.1:${port}"`,
+    `pid_file: ${quoted(join(folder, "nats.pid"))}`,
     // A frame of the largest transport.chunkBytes with its headers.
     "max_payload: 2MB",
     `jetstream { store_dir: ${quoted(join(folder, "store"))}, max_file_store: ${maxBytes + STORE_MARGIN} }`,

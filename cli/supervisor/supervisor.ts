@@ -10,6 +10,9 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { RunConfig } from "../../core/config/schema.js";
 import { SkeinError, type ErrorCode } from "../../core/errors.js";
 import type { FinishedEvent, ListeningEvent, ProgressEvent, RunEvent } from "../../core/progress.js";
+import { readCredentials } from "../../core/security/credentials.js";
+import { addressesOf } from "../../core/transport/create.js";
+import { forgetRollouts } from "../../core/transport/nats/forget.js";
 import { listCheckpoints } from "../../core/weights/checkpoint.js";
 import { credentialFlags } from "../commands/credentials.js";
 import { Child, describeEnd, type ChildEnd } from "./child.js";
@@ -115,9 +118,14 @@ export class Supervisor {
   }
 
   private async startNats(): Promise<void> {
-    const { config, runFolder } = this.options;
-    const { kind, nats } = config.transport;
-    if (kind !== "nats" || nats.url !== null) return;
+    const { config, runFolder, resume } = this.options;
+    const { transport, security } = config;
+    if (transport.kind !== "nats") return;
+    if (transport.nats.url !== null) {
+      if (resume) return;
+      await forgetRollouts(addressesOf(config).rollouts, transport, await readCredentials(security));
+      return;
+    }
     this.nats = await LocalNatsServer.start({
       ...{ config, runFolder },
       notice: (message) => this.notice("warn", message),

@@ -12,9 +12,9 @@ import { messageOf, SkeinError } from "../../errors.js";
 import type { Credentials } from "../../security/credentials.js";
 import { settledWithin } from "../../waiting.js";
 import { Backoff, closedHere } from "../retry.js";
+import type { TransportOptions } from "../transport.js";
 import { LinkBroken } from "../wire.js";
 import type { RunPlace } from "./address.js";
-import type { NatsSettings } from "./index.js";
 
 /** Seconds that the goodbye to a server may take. */
 const GOODBYE_SECONDS = 1;
@@ -29,6 +29,10 @@ export interface LinkHooks {
   /** The server refuses this side for good; called at most once. */
   onRefused?(error: SkeinError): void;
 }
+
+export type LinkOptions = Pick<TransportOptions, "deadlineSeconds" | "keepaliveSeconds"> & {
+  readonly credentials: Credentials;
+};
 
 interface Waiter {
   readonly resolve: (connection: NatsConnection) => void;
@@ -46,7 +50,7 @@ export class NatsLink {
 
   constructor(
     readonly place: RunPlace,
-    private readonly options: NatsSettings,
+    private readonly options: LinkOptions,
     private readonly hooks: LinkHooks,
   ) {
     this.over = this.run();

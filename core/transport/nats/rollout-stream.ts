@@ -98,6 +98,17 @@ async function make(
   }
 }
 
+export async function deleteRolloutStream(
+  manager: JetStreamManager,
+  { rolloutStream }: RunPlace,
+): Promise<void> {
+  try {
+    await manager.streams.delete(rolloutStream);
+  } catch (error) {
+    if (apiCode(error) !== STREAM_NOT_FOUND) throw error;
+  }
+}
+
 export interface TakenPlace {
   readonly name: string;
   /** Nothing waits in the queue. */
