@@ -31,13 +31,20 @@ export interface RunAddresses {
   readonly rollouts: string;
   /** Rollouts as actors reach them; null = where they are served. */
   readonly advertised: string | null;
+  /** Where an actor hands weights on; each has an address of its own there. */
+  readonly relays: string;
 }
 
 /** Throws CONFIG_INVALID where the transport is NATS and no server is named. */
 export function addressesOf(config: RunConfig): RunAddresses {
-  const { transport, coordinator, learner } = config;
+  const { transport, coordinator, learner, weights } = config;
   if (transport.kind === "grpc") {
-    return { control: coordinator.address, rollouts: learner.address, advertised: learner.advertise };
+    return {
+      control: coordinator.address,
+      rollouts: learner.address,
+      advertised: learner.advertise,
+      relays: weights.relayAddress,
+    };
   }
   const { url } = transport.nats;
   if (url === null) {
@@ -45,7 +52,7 @@ export function addressesOf(config: RunConfig): RunAddresses {
     throw new SkeinError("CONFIG_INVALID", `transport.nats.url: expected a server, got null: ${advice}`);
   }
   const place = placeOf(url, runIdOf(config));
-  return { control: place, rollouts: place, advertised: null };
+  return { control: place, rollouts: place, advertised: null, relays: url };
 }
 
 /** One question to the coordinator at `address`, with default limits: a run's own come with its run file. */

@@ -3,6 +3,7 @@ import type { RunConfig } from "../../core/config/schema.js";
 import type { Keep } from "../../core/services.js";
 import type { Logger } from "../../core/telemetry/logger.js";
 import type { ActorMetrics } from "../../core/telemetry/metrics.js";
+import { addressesOf } from "../../core/transport/create.js";
 import type { Control, Transport } from "../../core/transport/transport.js";
 import { WeightsFollower } from "../../core/weights/follower.js";
 import { WeightsRelay } from "../../core/weights/relay.js";
@@ -28,8 +29,8 @@ export async function openWeights(options: WeightsLineOptions): Promise<WeightsF
   const { weights } = config;
   const relay = new WeightsRelay(new WeightsShelf(KEEP, weights), metrics);
   let relayAddress = "";
-  if (weights.fanOut > 0 && config.transport.kind === "grpc") {
-    const serving = keep(await transport.serveWeights(relay, weights.relayAddress, weights.fanOut));
+  if (weights.fanOut > 0) {
+    const serving = keep(await transport.serveWeights(relay, addressesOf(config).relays, weights.fanOut));
     relayAddress = serving.address;
   }
   const connect = (address: string) => transport.connectWeights(address);
