@@ -38,6 +38,10 @@ const zones = [
   ...services.map((service) =>
     zone("./bench", `./services/${service}`, "benchmarks start services by the command or their main.ts", [
       "./main.ts",
+      // `bench intake` measures a learner's intake alone.
+      ...(service === "learner"
+        ? ["intake", "books", "ledger", "rollout-check", "settlements"].map((part) => `./${part}.ts`)
+        : []),
     ]),
   ),
   zone("./bench", "./cli", "benchmarks start commands as a user does"),

@@ -8,6 +8,7 @@ import { benchDelivery, type DeliveryOptions } from "./delivery.js";
 import { benchEndToEnd, type EndToEndOptions } from "./end-to-end.js";
 import { benchFleet, type FleetOptions } from "./fleet.js";
 import { benchEngine, type BenchResult, type EngineBenchOptions } from "./engine.js";
+import { benchIntake, type IntakeOptions } from "./intake.js";
 import { ratioLine } from "./report.js";
 
 const RUN_FILE = fileURLToPath(new URL("../../bench/cartpole-throughput.yaml", import.meta.url));
@@ -102,6 +103,18 @@ program
   .option("--version-seconds <n>", "between two versions of the weights", integer(1), 2)
   .action(async (options: FleetOptions & { readonly json: boolean }) => {
     report(await benchFleet(options, say), options.json);
+  });
+
+program
+  .command("intake")
+  .description("environment steps per second that one learner process takes in over gRPC")
+  .addOption(json)
+  .option("--senders <n>", "sending processes", integer(1), 1)
+  .option("--seconds <n>", "measured length of each size", integer(1), 10)
+  .option("--environments <n,…>", "instances in a rollout, one size after the other", sizes, [8, 64])
+  .option("--fragment-steps <n>", "steps of each instance in a rollout", integer(1), 128)
+  .action(async (options: IntakeOptions & { readonly json: boolean }) => {
+    report(await benchIntake(options, say), options.json);
   });
 
 try {

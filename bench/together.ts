@@ -63,7 +63,10 @@ class Events {
 
 async function measure(options: TogetherOptions, folder: string): Promise<number> {
   const { runFile, kind, set, warmUpSeconds, seconds } = options;
-  const local = kind === "memory" ? ["coordinator.address=memory:0", "learner.address=memory:0"] : [];
+  const local =
+    kind === "memory"
+      ? ["coordinator.address", "learner.address", "weights.relayAddress"].map((key) => `${key}=memory:0`)
+      : [];
   const wires = kind === "memory" ? [] : [`transport.kind=${kind}`];
   const config = await loadRunConfig(runFile, [...set, ...local, ...wires]);
   const maker = kind === "memory" ? memoryTransports(config) : createTransport;
@@ -106,5 +109,5 @@ try {
   const rate = await measure(JSON.parse(process.argv[2] ?? "{}") as TogetherOptions, folder);
   process.stdout.write(`${JSON.stringify({ envStepsPerSecond: rate })}\n`);
 } finally {
-  await rm(folder, { recursive: true, force: true });
+  await rm(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
 }

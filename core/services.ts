@@ -20,6 +20,14 @@ export function listening(role: ListeningEvent["role"], address: string, http: s
   return { event: "listening", role, pid: process.pid, address, http };
 }
 
+/** Tells people and the log what the transport has to say. */
+export function noticeOf(host: ServiceHost): (message: string) => void {
+  return (message) => {
+    host.log.warn(message);
+    host.emit({ event: "notice", level: "warn", message });
+  };
+}
+
 /** Seconds of a steady clock. */
 export function steadySeconds(): number {
   return performance.now() / 1000;

@@ -33,11 +33,11 @@ export class NatsServer {
   ) {}
 
   /** `settings` are lines of the server's configuration file besides port and store. */
-  static async start(settings = "", host = "127.0.0.1"): Promise<NatsServer> {
+  static async start(settings = "", host = "127.0.0.1", jetStream = true): Promise<NatsServer> {
     const server = new NatsServer(await freePort(), mkdtempSync(join(tmpdir(), "skein-nats-")), host);
     const lines = [
       `listen: "${host}:${server.port}"`,
-      `jetstream { store_dir: "${join(server.folder, "store")}" }`,
+      ...(jetStream ? [`jetstream { store_dir: "${join(server.folder, "store")}" }`] : []),
       settings,
     ];
     writeFileSync(join(server.folder, "nats.conf"), lines.join("\n"));

@@ -5,6 +5,7 @@ import { AUTO_ORDER, type EngineProbe } from "../../core/engine/select.js";
 import { messageOf } from "../../core/errors.js";
 import { skeinVersion } from "../../core/telemetry/version.js";
 import { createGrpcTransport } from "../../core/transport/grpc/index.js";
+import { natsServerComplaint, natsServerVersion } from "../supervisor/nats-server.js";
 import { engineProbes } from "./engine-probes.js";
 import type { CommandHost } from "./host.js";
 
@@ -28,6 +29,13 @@ async function loopback(): Promise<Finding> {
   } finally {
     await transport.close();
   }
+}
+
+function natsServer(): Finding {
+  const version = natsServerVersion();
+  const complaint = natsServerComplaint(version);
+  const detail = complaint ?? `${version}: skein train can start one for transport.kind nats`;
+  return { check: "nats-server", ok: complaint === null, optional: true, detail };
 }
 
 /** What `engine: auto` takes here, and why. */
@@ -69,6 +77,7 @@ export async function doctor(host: CommandHost, options: { readonly json: boolea
     })),
     autoChoice(engines),
     await loopback(),
+    natsServer(),
   ];
   const ok = findings.every((finding) => finding.ok || finding.optional);
   if (options.json) {

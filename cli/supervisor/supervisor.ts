@@ -1,5 +1,6 @@
 /**
- * Starts a coordinator, a learner and actors as processes of this machine and looks after them.
+ * Starts a coordinator, a learner and actors as processes of this machine and looks after them; a NATS server too,
+ * where the run needs one and names none.
  *
  * Always: a dead process is replaced, up to a limit that counts anew once it has run for a while; a learner goes on
  * from its newest checkpoint; when `run` returns, no process it started is alive.
@@ -9,9 +10,13 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { RunConfig } from "../../core/config/schema.js";
 import { SkeinError, type ErrorCode } from "../../core/errors.js";
 import type { FinishedEvent, ListeningEvent, ProgressEvent, RunEvent } from "../../core/progress.js";
+import { readCredentials } from "../../core/security/credentials.js";
+import { addressesOf } from "../../core/transport/create.js";
+import { forgetRollouts } from "../../core/transport/nats/forget.js";
 import { listCheckpoints } from "../../core/weights/checkpoint.js";
 import { credentialFlags } from "../commands/credentials.js";
 import { Child, describeEnd, type ChildEnd } from "./child.js";
+import { LocalNatsServer } from "./nats-server.js";
 
 /** How long a child may take from start to ready, and from being asked to leave to being gone. */
 const START_SECONDS = 60;
@@ -36,6 +41,9 @@ const FATAL_CODES: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   "UNAUTHORIZED",
   "CHECKPOINT_MISMATCH",
   "CHECKPOINT_UNREADABLE",
+  "BOOKS_UNREADABLE",
+  "BOOKS_MISMATCH",
+  "BOOKS_UNAVAILABLE",
 ]);
 
 export interface SupervisorOptions {
@@ -49,6 +57,7 @@ export interface SupervisorOptions {
 
 export class Supervisor {
   private readonly children = new Set<Child>();
+  private nats: LocalNatsServer | null = null;
   private coordinatorAddress = "";
   private learner: Child | null = null;
   private stopAsked = false;
@@ -69,6 +78,7 @@ export class Supervisor {
   /** Runs to the end, or until `stop` aborts and everything has drained. Rejects where the run failed. */
   async run(stop: AbortSignal): Promise<FinishedEvent> {
     try {
+      await this.startNats();
       await Promise.race([this.startCoordinator(), this.failed]);
       const finished = this.startLearner(this.options.resume, 0);
       const onStop = (): void => {
@@ -96,6 +106,7 @@ export class Supervisor {
   killAll(): void {
     this.stopping = true;
     for (const child of this.children) child.kill();
+    this.nats?.leave();
   }
 
   private start(name: string, args: readonly string[], onEvent: (event: RunEvent) => void): Child {
@@ -106,15 +117,38 @@ export class Supervisor {
     return child;
   }
 
+  private async startNats(): Promise<void> {
+    const { config, runFolder, resume } = this.options;
+    const { transport, security } = config;
+    if (transport.kind !== "nats") return;
+    if (transport.nats.url !== null) {
+      if (resume) return;
+      await forgetRollouts(addressesOf(config).rollouts, transport, await readCredentials(security));
+      return;
+    }
+    this.nats = await LocalNatsServer.start({
+      ...{ config, runFolder },
+      notice: (message) => this.notice("warn", message),
+      onLost: (error) => this.fail(error),
+    });
+  }
+
+  /** Where the coordinator is to serve: where it did before, if it did. */
+  private coordinatorPlace(): string[] {
+    const { coordinator, transport } = this.options.config;
+    if (this.nats !== null) return ["--set", `transport.nats.url=${this.nats.url}`];
+    if (transport.kind === "nats") return [];
+    return ["--address", this.coordinatorAddress === "" ? coordinator.address : this.coordinatorAddress];
+  }
+
   private async startCoordinator(restarts = 0): Promise<void> {
-    const { configPath, config, runFolder, onEvent } = this.options;
-    const address = this.coordinatorAddress === "" ? config.coordinator.address : this.coordinatorAddress;
+    const { configPath, runFolder, onEvent } = this.options;
     const folder = ["--run-folder", runFolder];
     let child: Child | null = null;
     const listening = new Promise<ListeningEvent>((resolve) => {
       child = this.start(
         "coordinator",
-        ["coordinator", configPath, ...folder, "--address", address],
+        ["coordinator", configPath, ...folder, ...this.coordinatorPlace()],
         (event) => {
           if (event.event === "listening") resolve(event);
           onEvent(event);
@@ -240,12 +274,16 @@ export class Supervisor {
     }
   }
 
-  /** Learner and actors first, the coordinator once they have left; what does not leave in time is killed. */
+  /**
+   * Learner and actors first, the coordinator once they have left, the NATS server last; what does not leave in time
+   * is killed.
+   */
   private async takeDown(): Promise<void> {
     this.stopping = true;
     const isCoordinator = (child: Child): boolean => child.name === "coordinator";
     await this.leave([...this.children].filter((child) => !isCoordinator(child)));
     await this.leave([...this.children].filter(isCoordinator));
+    await this.nats?.stop();
   }
 
   private async leave(children: readonly Child[]): Promise<void> {

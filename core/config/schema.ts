@@ -329,6 +329,11 @@ export const runConfigSchema = z.strictObject({
 
 export type RunConfig = z.output<typeof runConfigSchema>;
 
+/** What a run is called in records, books and addresses. */
+export function runIdOf({ run }: Pick<RunConfig, "run">): string {
+  return `${run.name}-s${run.seed}`;
+}
+
 /** JSON Schema (2020-12) of the run file, for editors and other tools. */
 export function runConfigJsonSchema(): Record<string, unknown> {
   const schema = z.toJSONSchema(runConfigSchema, { io: "input", target: "draft-2020-12" });

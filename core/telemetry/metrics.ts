@@ -7,14 +7,10 @@
  */
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from "prom-client";
 import { SkeinError } from "../errors.js";
-import {
-  actorMetricTable,
-  buildInfoDescriptor,
-  coordinatorMetricTable,
-  learnerMetricTable,
-  type MetricDescriptor,
-  type MetricTable,
-} from "./metric-tables.js";
+import { actorMetricTable } from "./tables/actor.js";
+import { coordinatorMetricTable } from "./tables/coordinator.js";
+import { buildInfoDescriptor, type MetricDescriptor, type MetricTable } from "./tables/descriptor.js";
+import { learnerMetricTable } from "./tables/learner.js";
 import { skeinVersion } from "./version.js";
 
 export interface CounterHandle {

@@ -1,11 +1,11 @@
 /** The transport a run file names. */
-import { runConfigSchema, type RunConfig } from "../config/schema.js";
+import { runConfigSchema, runIdOf, type RunConfig } from "../config/schema.js";
 import { parseRunConfig } from "../config/load.js";
 import { SkeinError } from "../errors.js";
 import { securityOf, type Credentials, type Security } from "../security/credentials.js";
 import { unlessAborted } from "../waiting.js";
 import { createGrpcTransport } from "./grpc/index.js";
-import { isNatsAddress } from "./nats/address.js";
+import { isNatsAddress, placeOf } from "./nats/address.js";
 import { createNatsTransport } from "./nats/index.js";
 import type { Control, RunStatus, Transport } from "./transport.js";
 
@@ -24,6 +24,36 @@ export const createTransport: TransportMaker = (config, security, notice = () =>
       return createNatsTransport({ ...config, notice }, security);
   }
 };
+
+/** Where the parts of a run are served. */
+export interface RunAddresses {
+  readonly control: string;
+  readonly rollouts: string;
+  /** Rollouts as actors reach them; null = where they are served. */
+  readonly advertised: string | null;
+  /** Where an actor hands weights on; each has an address of its own there. */
+  readonly relays: string;
+}
+
+/** Throws CONFIG_INVALID where the transport is NATS and no server is named. */
+export function addressesOf(config: RunConfig): RunAddresses {
+  const { transport, coordinator, learner, weights } = config;
+  if (transport.kind === "grpc") {
+    return {
+      control: coordinator.address,
+      rollouts: learner.address,
+      advertised: learner.advertise,
+      relays: weights.relayAddress,
+    };
+  }
+  const { url } = transport.nats;
+  if (url === null) {
+    const advice = "name the server, as nats://host:port; only skein train starts one of its own";
+    throw new SkeinError("CONFIG_INVALID", `transport.nats.url: expected a server, got null: ${advice}`);
+  }
+  const place = placeOf(url, runIdOf(config));
+  return { control: place, rollouts: place, advertised: null, relays: url };
+}
 
 /** One question to the coordinator at `address`, with default limits: a run's own come with its run file. */
 export async function withControl<T>(

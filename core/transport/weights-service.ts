@@ -68,10 +68,15 @@ export async function answerFetch(
   } finally {
     clearInterval(waiting);
   }
+  // One frame is made while the one before it leaves.
+  let leaving = Promise.resolve();
   for (const frame of framesOf(delivery, id + 1, chunkBytes)) {
     if (gone.aborted) return;
-    await stream.write(frame);
+    const before = leaving;
+    leaving = stream.write(frame);
+    await before;
   }
+  await leaving;
 }
 
 /** Runs `respond` on the client's only message; its error ends the stream. */

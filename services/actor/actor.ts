@@ -46,13 +46,22 @@ export interface ActorOptions {
 export class Actor {
   private desks: readonly Desk[] = [];
   private work: readonly SeatWork[] = [];
+  /** With the last heartbeat. */
+  private told = "";
 
   constructor(private readonly options: ActorOptions) {}
 
-  /** What the seats are collecting; counts the stages that they are at up to now. */
-  get running(): readonly RunningRequest[] {
+  /**
+   * What the seats are collecting; to be called at each heartbeat. Steps are progress too: one episode may take longer
+   * than the watchdog's patience.
+   */
+  beat(): readonly RunningRequest[] {
     for (const desk of this.desks) desk.clock.count();
-    return this.work.flatMap(({ running }) => running);
+    const running = this.work.flatMap((work) => work.running);
+    const told = running.map(({ requestId, steps }) => `${requestId}:${steps}`).join();
+    if (told !== this.told) this.options.watchdog.progress();
+    this.told = told;
+    return running;
   }
 
   /** Works until the run is finished or `stop` aborts; rejects where a seat fails. */

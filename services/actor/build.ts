@@ -45,7 +45,7 @@ export async function buildActor(parts: ActorParts, keep: Keep): Promise<Actor> 
       onSettled: () => watchdog.progress(),
     }),
   );
-  const follower = await openWeights(config, transport, control, metrics, log, keep);
+  const follower = await openWeights({ ...basics, config, transport, control, keep });
   return new Actor({
     ...{ ...parts, ...basics, watchdog, learner, follower, seats: parts.seats.all },
     ...{ deterministic: config.deterministic, groups: config.groups !== null },

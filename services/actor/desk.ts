@@ -5,7 +5,7 @@
  */
 import type { Logger } from "../../core/telemetry/logger.js";
 import type { ActorMetrics } from "../../core/telemetry/metrics.js";
-import type { SeatStage } from "../../core/telemetry/metric-tables.js";
+import type { SeatStage } from "../../core/telemetry/tables/actor.js";
 import { StageClock } from "../../core/telemetry/stage-clock.js";
 import type { Session } from "../../core/transport/session.js";
 import type { Control, FailedRequest } from "../../core/transport/transport.js";

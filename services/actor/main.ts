@@ -1,5 +1,5 @@
 /** An actor process: joins the run, starts its seats, works until the run is finished or it is asked to stop. */
-import { listening, withTeardown, type ServiceHost } from "../../core/services.js";
+import { listening, noticeOf, withTeardown, type ServiceHost } from "../../core/services.js";
 import { securityOf } from "../../core/security/credentials.js";
 import { createActorMetrics } from "../../core/telemetry/metrics.js";
 import { openSideDoor } from "../../core/telemetry/side-door.js";
@@ -10,7 +10,7 @@ import { joinRun, type ActorIdentity } from "./join.js";
 import { startSeats } from "./seat.js";
 import { WeightsStore } from "./weights-store.js";
 
-/** `coordinator` is `host:port`. Throws what an environment or engine failed with. */
+/** `coordinator` is its address: `host:port`, or `nats://host:port/<run>`. Throws what an environment or engine failed with. */
 export async function runActor(
   coordinator: string,
   identity: ActorIdentity,
@@ -21,12 +21,12 @@ export async function runActor(
   log.level = config.logLevel;
   const security = securityOf(config.security, credentials);
   await withTeardown(async (keep) => {
-    const transport = keep(host.createTransport(config.transport, security));
+    const transport = keep(host.createTransport(config.transport, security, noticeOf(host)));
     const control = keep(transport.connectControl(coordinator));
     const weights = new WeightsStore(config.deterministic ? config.staleness.maxPolicyLag + 3 : 1);
     let actor: Actor | null = null;
     const applied = () => ({ appliedVersion: weights.version, appliedHash: weights.rootHash });
-    const beat = () => ({ ...applied(), running: actor?.running ?? [] });
+    const beat = () => ({ ...applied(), running: actor?.beat() ?? [] });
     const session = keep(await joinRun(control, identity, beat));
     const seats = keep(await startSeats(config, session.index));
     const metrics = createActorMetrics();

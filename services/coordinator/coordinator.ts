@@ -87,7 +87,7 @@ export class Coordinator implements Control {
     const patienceSeconds = config.transport.reconnectSeconds;
     this.commits = new Commits(store, { patienceSeconds, now, notice });
     this.failed = this.commits.failed;
-    this.pauses = new Pause(this.dispatch.run, now, notice);
+    this.pauses = new Pause(store, this.dispatch.run, now, notice);
     this.weightsLog = new WeightsLog(store);
     const keep = config.staleness.maxPolicyLag + 3;
     const restored = this.weightsLog.newest(1)[0] ?? null;
@@ -158,12 +158,12 @@ export class Coordinator implements Control {
   }
 
   async leave({ leaseId }: { readonly leaseId: string }): Promise<void> {
-    await this.commits.make(() => {
+    const left = await this.commits.make(() => {
       const lease = this.dispatch.leases.remove(leaseId);
-      if (lease === null) return;
-      this.options.log.info({ name: lease.name }, "left");
-      this.dispatch.release(lease);
+      if (lease !== null) this.dispatch.release(lease);
+      return lease;
     });
+    if (left !== null) this.options.log.info({ name: left.name }, "left");
     this.changed();
   }
 
@@ -250,17 +250,21 @@ export class Coordinator implements Control {
     if (done === null) return;
     const { leaseSeconds } = this.options.config.coordinator;
     this.options.metrics.expiredLeases.inc();
-    this.warn(`${lease.name} has not been heard of for ${leaseSeconds} s; its work is issued again`);
+    const follows =
+      lease.role === "actor" ? "its work is issued again" : "no work is granted until one registers";
+    this.warn(`${lease.name} has not been heard of for ${leaseSeconds} s; ${follows}`);
   }
 
   /** null = nothing for this seat yet. */
   private offer(request: AcquireRequest): AcquireReply | null {
-    const lease = this.dispatch.leases.renew(request.leaseId);
+    const lease = this.dispatch.leases.find(request.leaseId);
     if (lease === null || this.run.phase === "finished") return this.answer(lease !== null, []);
     const before = this.run.submitted;
     const more = this.run.phase === "running" && !this.pauses.paused;
     const requests = this.dispatch.offer(lease, request, more);
-    this.options.metrics.grantedRequests.inc(this.run.submitted - before);
+    const { store, metrics } = this.options;
+    const granted = this.run.submitted - before;
+    store.afterCommit(() => metrics.grantedRequests.inc(granted));
     return requests.length === 0 ? null : this.answer(true, requests);
   }
 
@@ -280,13 +284,13 @@ export class Coordinator implements Control {
   }
 
   private measure(): void {
-    const { leases, requests, work } = this.dispatch;
+    const { leases, work } = this.dispatch;
     this.gauges.show({
       phase: this.run.phase,
       actors: leases.actorCount,
       watchers: this.weights.watchers,
       waitingSeats: this.queue.length,
-      pendingSteps: requests.pendingSteps,
+      pendingSteps: work.pendingSteps,
       limitSteps: work.limitSteps,
       pausedSeconds: this.pauses.secondsLeft,
     });

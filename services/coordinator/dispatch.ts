@@ -52,8 +52,11 @@ export class Dispatch {
   readonly outcomes: Outcomes;
   private readonly takeover: Takeover;
   private readonly abandoned: Statement<RequestRow>;
-  /** When what nobody alive was granted is given up; null = there is no such thing. */
-  private sweepAt: number | null;
+  private readonly recalled: Statement<RequestRow>;
+  private readonly inFlight: Statement<RequestRow>;
+  /** When what nobody has any more is given up; null = there is no such thing. */
+  private abandonedUntil: number | null = null;
+  private recalledUntil: number | null = null;
 
   constructor(private readonly options: DispatchOptions) {
     const { config, store, now } = options;
@@ -68,12 +71,16 @@ export class Dispatch {
       "SELECT * FROM requests WHERE state = 'open' AND leaseId NOT IN " +
         "(SELECT leaseId FROM services WHERE leaseId IS NOT NULL)",
     );
-    this.sweepAt = this.afterLease();
+    // A learner had these.
+    this.recalled = store.prepare("SELECT * FROM requests WHERE state = 'open' AND steps IS NOT NULL");
+    this.inFlight = store.prepare("SELECT * FROM requests WHERE state IN ('open', 'held')");
+    this.awaitDelivery();
   }
 
   register(request: RegisterRequest): { readonly lease: Lease; readonly tookOver: boolean } {
     const { config } = this.options;
     const { role, index } = request;
+    expectSensible(request);
     if (role === "learner") this.takeover.expectWelcome(request);
     if (role === "actor" && index !== null && config.deterministic && index >= config.actors.processes) {
       throw new SkeinError(
@@ -85,7 +92,7 @@ export class Dispatch {
     for (const old of replaced) this.release(old);
     if (role === "actor") return { lease, tookOver: false };
     const tookOver = this.takeover.register(request);
-    if (tookOver) this.sweepAt = this.afterLease();
+    if (tookOver) this.awaitDelivery();
     this.run.set({ phase: "running", learnerAddress: request.dataAddress });
     return { lease, tookOver };
   }
@@ -112,13 +119,13 @@ export class Dispatch {
   /** What the seat has not heard of, then new work where `more` may be granted; at most `capacity` of both. */
   offer(lease: Lease, request: AcquireRequest, more: boolean): RolloutRequest[] {
     const { seat, capacity, lastRequestId } = request;
-    const rows = this.requests.grantedBeyond(lease.id, seat, lastRequestId, capacity);
-    while (more && rows.length < capacity) {
+    const offered = this.requests.grantedBeyond(lease.id, seat, lastRequestId, capacity).map(requestOf);
+    while (more && offered.length < capacity) {
       const work = this.work.next(seat);
       if (work === null) break;
-      rows.push(this.requests.grant(work, { actor: lease.name, leaseId: lease.id, seat }));
+      offered.push(this.requests.grant(work, { actor: lease.name, leaseId: lease.id, seat }));
     }
-    return rows.map(requestOf);
+    return offered;
   }
 
   report(request: ReportRequest): Reported {
@@ -145,14 +152,26 @@ export class Dispatch {
       this.requests.foldUpTo(checkpointVersion);
       this.work.folded();
     }
+    if (request.phase === "finished" && run.phase !== "finished") {
+      for (const row of this.inFlight.all()) this.outcomes.fail(row, "runEnded");
+    }
     return { quarantined };
   }
 
-  /** Gives up what was granted to nobody alive, once everybody has had the time to come back. */
+  /**
+   * Gives up what a learner had that is gone, and nobody delivers again: after `leaseSeconds` where its actor is gone
+   * too, after `transport.reconnectSeconds` otherwise. If it comes after all, it counts.
+   */
   sweep(): void {
-    if (this.sweepAt === null || this.options.now() < this.sweepAt) return;
-    for (const row of this.abandoned.all()) this.outcomes.fail(row, "leaseEnded");
-    this.sweepAt = null;
+    const now = this.options.now();
+    if (this.abandonedUntil !== null && now >= this.abandonedUntil) {
+      for (const row of this.abandoned.all()) this.outcomes.fail(row, "leaseEnded");
+      this.abandonedUntil = null;
+    }
+    if (this.recalledUntil !== null && now >= this.recalledUntil) {
+      for (const row of this.recalled.all()) this.outcomes.fail(row, "rolledBack");
+      this.recalledUntil = null;
+    }
   }
 
   private createWork(): WorkSource {
@@ -182,8 +201,34 @@ export class Dispatch {
     return lease;
   }
 
-  private afterLease(): number {
+  private awaitDelivery(): void {
     const { config, now } = this.options;
-    return now() + 1000 * config.coordinator.leaseSeconds;
+    this.abandonedUntil = now() + 1000 * config.coordinator.leaseSeconds;
+    this.recalledUntil = now() + 1000 * config.transport.reconnectSeconds;
+  }
+}
+
+/** What strangers send is kept for as long as the run's books: it has to be short and whole. */
+function expectSensible({
+  name,
+  incarnation,
+  dataAddress,
+  relayAddress,
+  policyVersion,
+}: RegisterRequest): void {
+  // eslint-disable-next-line no-control-regex
+  if (!/^[^\u0000-\u001f]{1,128}$/.test(name)) {
+    throw new SkeinError(
+      "REFUSED",
+      "register: expected a name of 1 to 128 characters, none of them a control",
+    );
+  }
+  const longest = Math.max(incarnation.length, dataAddress.length, relayAddress.length);
+  if (longest > 256 || !Number.isSafeInteger(policyVersion)) {
+    throw new SkeinError(
+      "REFUSED",
+      `register ${name}: expected addresses and incarnation of at most 256 characters and a whole policy version, ` +
+        `got ${longest} characters and version ${policyVersion}`,
+    );
   }
 }

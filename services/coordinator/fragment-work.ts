@@ -38,10 +38,15 @@ export class FragmentWork implements WorkSource {
     this.limitSteps = limitSteps(this.steps, gate);
   }
 
+  get pendingSteps(): number {
+    const { steps, unseen } = this.requests.inFlight;
+    return steps + unseen * this.steps;
+  }
+
   next(seat: number): Work | null {
     const { deterministic } = this.config;
     const run = this.run.now;
-    if (!deterministic && this.requests.pendingSteps >= this.limitSteps) return null;
+    if (!deterministic && this.pendingSteps >= this.limitSteps) return null;
     const task = `seat-${seat}`;
     const again = this.backlog.firstOfTask(task);
     const waiting = again ?? this.fresh(task);
@@ -56,7 +61,6 @@ export class FragmentWork implements WorkSource {
       limits: NO_LIMITS,
       policyVersion: deterministic ? exactVersion : run.policyVersion,
       exact: deterministic,
-      expectedSteps: this.steps,
     };
   }
 

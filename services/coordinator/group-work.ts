@@ -49,6 +49,9 @@ export interface GroupWorkOptions {
 /** Share of the time that is left in which a member must end: the rest is for delivering what was cut. */
 const MEMBER_SHARE = 0.9;
 
+/** Members whose mean length says how long the next will be: episodes change their length as the policy learns. */
+const MEMBERS_REMEMBERED = 32;
+
 export class GroupWork implements WorkSource {
   private readonly backlog: Backlog;
   private readonly groups: Groups;
@@ -61,6 +64,11 @@ export class GroupWork implements WorkSource {
     for (const group of this.groups.underWay()) this.startClock(group);
   }
 
+  get pendingSteps(): number {
+    const { steps, unseen } = this.options.requests.inFlight;
+    return steps + unseen * this.expectedSteps;
+  }
+
   get limitSteps(): number {
     const { settings, gate } = this.options;
     return limitSteps(settings.size * this.expectedSteps, gate);
@@ -68,8 +76,8 @@ export class GroupWork implements WorkSource {
 
   /** Members of a group that is begun are granted whatever is pending: else it might never be whole. */
   next(): Work | null {
-    const { requests, history, settings } = this.options;
-    if (this.backlog.first() === null && requests.pendingSteps < this.limitSteps) this.beginNext();
+    const { history, settings } = this.options;
+    if (this.backlog.first() === null && this.pendingSteps < this.limitSteps) this.beginNext();
     const waiting = this.backlog.first();
     if (waiting === null) return null;
     this.backlog.drop(waiting);
@@ -83,7 +91,6 @@ export class GroupWork implements WorkSource {
       limits: { maxSteps: settings.maxSteps, deadlineSeconds: MEMBER_SHARE * left },
       policyVersion: this.options.run.now.policyVersion,
       exact: false,
-      expectedSteps: this.expectedSteps,
     };
   }
 
@@ -138,7 +145,7 @@ export class GroupWork implements WorkSource {
 
   private get expectedSteps(): number {
     const { membersSeen, memberSteps } = this.options.run.now;
-    return membersSeen === 0 ? this.options.firstGuess : Math.max(1, Math.ceil(memberSteps / membersSeen));
+    return membersSeen === 0 ? this.options.firstGuess : Math.max(1, Math.ceil(memberSteps));
   }
 
   private beginNext(): void {
@@ -174,7 +181,8 @@ export class GroupWork implements WorkSource {
     const { run, history } = this.options;
     if (before.steps === null && row.steps !== null) {
       const { membersSeen, memberSteps } = run.now;
-      run.set({ membersSeen: membersSeen + 1, memberSteps: memberSteps + row.steps });
+      const share = 1 / Math.min(membersSeen + 1, MEMBERS_REMEMBERED);
+      run.set({ membersSeen: membersSeen + 1, memberSteps: memberSteps + share * (row.steps - memberSteps) });
       this.groups.recordLate(row.requestId, row.episodeLength ?? row.steps);
     }
     if (before.episodeReturn === null && row.episodeReturn !== null) {

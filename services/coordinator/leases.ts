@@ -124,6 +124,7 @@ export class Leases {
   remove(id: string): Lease | null {
     const lease = this.find(id);
     if (lease === null) return null;
+    this.writeSeen(lease);
     this.end.run(lease.role, lease.name, lease.id);
     this.forget(lease);
     return lease;
@@ -169,13 +170,14 @@ export class Leases {
 
   /** Writes down who was last heard of when, for people who read the books. */
   flush(): void {
-    const wall = Date.now();
     this.store.transaction(() => {
-      for (const { role, name, appliedVersion, appliedHash, lastSeen } of this.byId.values()) {
-        const seen = Math.round(wall - (this.now() - lastSeen));
-        this.touch.run(appliedVersion, appliedHash, seen, role, name);
-      }
+      for (const lease of this.byId.values()) this.writeSeen(lease);
     });
+  }
+
+  private writeSeen({ role, name, appliedVersion, appliedHash, lastSeen }: Lease): void {
+    const seen = Math.round(Date.now() - (this.now() - lastSeen));
+    this.touch.run(appliedVersion, appliedHash, seen, role, name);
   }
 
   private expectWelcome(name: string, index: number | null): void {

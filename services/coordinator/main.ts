@@ -2,9 +2,10 @@
 import { once } from "node:events";
 import type { RunConfig } from "../../core/config/schema.js";
 import { securityOf } from "../../core/security/credentials.js";
-import { listening, steadySeconds, withTeardown, type ServiceHost } from "../../core/services.js";
+import { listening, noticeOf, steadySeconds, withTeardown, type ServiceHost } from "../../core/services.js";
 import { createCoordinatorMetrics } from "../../core/telemetry/metrics.js";
 import { openSideDoor } from "../../core/telemetry/side-door.js";
+import { addressesOf } from "../../core/transport/create.js";
 import { Coordinator } from "./coordinator.js";
 import { openBooks } from "./open-books.js";
 
@@ -27,8 +28,8 @@ export async function runCoordinator(
     const coordinator = keep(
       new Coordinator({ config, store, metrics, notice: host.emit, log: host.log, now }),
     );
-    const transport = keep(host.createTransport(config.transport, security));
-    const server = keep(await transport.serveControl(coordinator, config.coordinator.address));
+    const transport = keep(host.createTransport(config.transport, security, noticeOf(host)));
+    const server = keep(await transport.serveControl(coordinator, addressesOf(config).control));
     const health = () => ({ ok: true, detail: coordinator.summary() });
     const door = keep(await openSideDoor(config.coordinator.http, metrics.registry, health, security));
     const timer = setInterval(() => coordinator.tick(), TICK_MS);

@@ -2,8 +2,10 @@
 import type { NoticeEvent } from "../../core/progress.js";
 import { SkeinError } from "../../core/errors.js";
 import type { RunState } from "./run-state.js";
+import type { Store } from "./store.js";
 
 const LONGEST_SECONDS = 86_400;
+const LONGEST_REASON = 200;
 
 export class Pause {
   /** Milliseconds of the clock. */
@@ -11,6 +13,7 @@ export class Pause {
 
   /** `now` in milliseconds of a steady clock. Goes on with what an earlier life has left of a pause. */
   constructor(
+    private readonly store: Store,
     private readonly run: RunState,
     private readonly now: () => number,
     private readonly notice: (event: NoticeEvent) => void,
@@ -35,15 +38,15 @@ export class Pause {
       );
     }
     this.run.set({ pausedSeconds: seconds });
-    this.until = this.now() + 1000 * seconds;
-    this.say(`paused for ${seconds} s${reason === "" ? "" : `: ${reason}`}`);
+    this.store.afterCommit(() => (this.until = this.now() + 1000 * seconds));
+    this.say(`paused for ${seconds} s${reason === "" ? "" : `: ${reason.slice(0, LONGEST_REASON)}`}`);
   }
 
   /** Part of a transaction. */
   end(): void {
     if (this.run.now.pausedSeconds === 0) return;
     this.run.set({ pausedSeconds: 0 });
-    this.until = this.now();
+    this.store.afterCommit(() => (this.until = this.now()));
     this.say("work is handed out again");
   }
 
@@ -56,6 +59,6 @@ export class Pause {
   }
 
   private say(message: string): void {
-    this.notice({ event: "notice", level: "info", message });
+    this.store.afterCommit(() => this.notice({ event: "notice", level: "info", message }));
   }
 }

@@ -25,7 +25,6 @@ export interface RequestRow extends WorkKey {
   readonly deadlineSeconds: number;
   readonly policyVersion: number;
   readonly exact: 0 | 1;
-  readonly expectedSteps: number;
   readonly state: RequestState;
   readonly reason: string;
   /** null = the learner has not seen it */
@@ -40,9 +39,23 @@ export interface RequestRow extends WorkKey {
 
 /** A piece of work to be granted. */
 export type Work = WorkKey &
-  Pick<RolloutRequest, "attempt" | "seed" | "start" | "limits" | "policyVersion" | "exact"> & {
-    readonly expectedSteps: number;
-  };
+  Pick<RolloutRequest, "attempt" | "seed" | "start" | "limits" | "policyVersion" | "exact">;
+
+/** What is under way. */
+export interface InFlight {
+  /** Steps of those that the learner has seen. */
+  readonly steps: number;
+  /** Requests of which nobody knows the steps yet. */
+  readonly unseen: number;
+}
+
+/** Whom a request is granted to. */
+export interface Holder {
+  /** The actor's name. */
+  readonly actor: string;
+  readonly leaseId: string;
+  readonly seat: number;
+}
 
 /** What becomes of a request. */
 export type Settling = Pick<RequestRow, "state" | "reason" | "version" | "finalFrom"> &
@@ -72,7 +85,7 @@ export function isAlive({ state }: { readonly state: RequestState }): boolean {
 
 export class Requests {
   /** null = to be summed up anew */
-  private pending: number | null = null;
+  private flight: { steps: number; unseen: number } | null = null;
   private readonly insert: Statement<never>;
   private readonly byId: Statement<RequestRow>;
   private readonly byKey: Statement<RequestRow>;
@@ -80,7 +93,7 @@ export class Requests {
   private readonly unheard: Statement<RequestRow>;
   private readonly ofLease: Statement<RequestRow>;
   private readonly move: Statement<never>;
-  private readonly sum: Statement<{ readonly steps: number | null }>;
+  private readonly sum: Statement<InFlight>;
   private readonly foldable: Statement<{ readonly requestId: number }>;
   private readonly fold: Statement<never>;
   private readonly remove: Statement<never>;
@@ -91,7 +104,7 @@ export class Requests {
   ) {
     this.insert = store.prepare(
       'INSERT INTO requests (requestId, task, "group", member, attempt, actor, leaseId, seat, seed, start, maxSteps, ' +
-        "deadlineSeconds, policyVersion, exact, expectedSteps) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "deadlineSeconds, policyVersion, exact) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     );
     this.byId = store.prepare("SELECT * FROM requests WHERE requestId = ?");
     this.byKey = store.prepare(`SELECT * FROM requests WHERE ${SAME_KEY} ORDER BY attempt`);
@@ -108,7 +121,8 @@ export class Requests {
         "episodeLength = ? WHERE requestId = ?",
     );
     this.sum = store.prepare(
-      `SELECT SUM(COALESCE(steps, expectedSteps)) AS steps FROM requests WHERE ${IN_FLIGHT}`,
+      "SELECT COALESCE(SUM(steps), 0) AS steps, COUNT(*) - COUNT(steps) AS unseen FROM requests " +
+        `WHERE ${IN_FLIGHT}`,
     );
     this.foldable = store.prepare(FOLDABLE);
     this.fold = store.prepare(
@@ -120,26 +134,27 @@ export class Requests {
     store.onRollback(() => this.forgetSum());
   }
 
-  /** Steps of all requests in flight: as the learner counted them, else as expected. */
-  get pendingSteps(): number {
-    return (this.pending ??= this.sum.get()!.steps ?? 0);
+  /** Open and held. */
+  get inFlight(): InFlight {
+    if (this.flight === null) {
+      const { steps, unseen } = this.sum.get()!;
+      this.flight = { steps, unseen };
+    }
+    return this.flight;
   }
 
-  grant(
-    work: Work,
-    holder: { readonly actor: string; readonly leaseId: string; readonly seat: number },
-  ): RequestRow {
+  grant(work: Work, { actor, leaseId, seat }: Holder): RolloutRequest {
     const { lastRequestId, submitted } = this.run.now;
     const requestId = lastRequestId + 1;
-    const { task, group, member, attempt, seed, start, limits, policyVersion, exact, expectedSteps } = work;
+    const { task, group, member, attempt, seed, start, limits, policyVersion, exact } = work;
     this.run.set({ lastRequestId: requestId, submitted: submitted + 1 });
     this.insert.run(
       ...[requestId, task, group, member, attempt],
-      ...[holder.actor, holder.leaseId, holder.seat, seed, start],
-      ...[limits.maxSteps, limits.deadlineSeconds, policyVersion, exact ? 1 : 0, expectedSteps],
+      ...[actor, leaseId, seat, seed, start],
+      ...[limits.maxSteps, limits.deadlineSeconds, policyVersion, exact ? 1 : 0],
     );
-    if (this.pending !== null) this.pending += expectedSteps;
-    return this.byId.get(requestId)!;
+    this.count(null, 1);
+    return { requestId, task, group, member, attempt, seat, seed, start, limits, policyVersion, exact };
   }
 
   find(requestId: number): RequestRow | null {
@@ -172,14 +187,13 @@ export class Requests {
     const episodeLength = settling.episodeLength ?? row.episodeLength;
     this.move.run(state, reason, version, finalFrom, steps, episodeReturn, episodeLength, row.requestId);
     if (row.steps === null && steps !== null) this.run.set({ seenSteps: this.run.now.seenSteps + steps });
-    if (this.pending === null) return;
-    if (isInFlight(row)) this.pending -= row.steps ?? row.expectedSteps;
-    if (isInFlight(settling)) this.pending += steps ?? row.expectedSteps;
+    if (isInFlight(row)) this.count(row.steps, -1);
+    if (isInFlight(settling)) this.count(steps, 1);
   }
 
   /** To be called after requests were changed otherwise. */
   forgetSum(): void {
-    this.pending = null;
+    this.flight = null;
   }
 
   /** Counts and deletes what a checkpoint of `version` makes final. */
@@ -188,6 +202,12 @@ export class Requests {
     if (ids === "[]") return;
     this.fold.run(ids);
     this.remove.run(ids);
+  }
+
+  private count(steps: number | null, sign: 1 | -1): void {
+    if (this.flight === null) return;
+    if (steps === null) this.flight.unseen += sign;
+    else this.flight.steps += sign * steps;
   }
 }
 

@@ -1,6 +1,6 @@
 /** The run as a whole: one row, kept in memory too. Numbers in it only rise, but for phase, pause and progress. */
 import { randomUUID } from "node:crypto";
-import type { RunConfig } from "../../core/config/schema.js";
+import { runIdOf, type RunConfig } from "../../core/config/schema.js";
 import { SkeinError } from "../../core/errors.js";
 import type { Phase } from "../../core/transport/transport.js";
 import type { SqlValue, Store } from "./store.js";
@@ -36,7 +36,7 @@ export interface RunRecord {
   readonly seenSteps: number;
   /** Seconds of pause that were left when this was written. */
   readonly pausedSeconds: number;
-  /** Members of groups that the learner has seen, and their steps together. */
+  /** Members of groups that the learner has seen, and the mean steps of the newest. */
   readonly membersSeen: number;
   readonly memberSteps: number;
   /** Sealed groups of which nothing but this count is kept. */
@@ -76,10 +76,6 @@ const SAME = [
   "groups",
   "deterministic",
 ] as const;
-
-export function runIdOf({ run }: RunConfig): string {
-  return `${run.name}-s${run.seed}`;
-}
 
 export class RunState {
   private readonly updates = new Map<string, (values: readonly SqlValue[]) => void>();

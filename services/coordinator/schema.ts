@@ -30,7 +30,7 @@ CREATE TABLE run (
   seenSteps INTEGER NOT NULL,
   pausedSeconds REAL NOT NULL,
   membersSeen INTEGER NOT NULL,
-  memberSteps INTEGER NOT NULL,
+  memberSteps REAL NOT NULL,
   forgottenGroups INTEGER NOT NULL
 ) STRICT;
 
@@ -69,7 +69,6 @@ CREATE TABLE requests (
   deadlineSeconds REAL NOT NULL,
   policyVersion INTEGER NOT NULL,
   exact INTEGER NOT NULL,
-  expectedSteps INTEGER NOT NULL,
   state TEXT NOT NULL DEFAULT 'open',
   reason TEXT NOT NULL DEFAULT '',
   steps INTEGER,

@@ -118,6 +118,8 @@ export class Store {
   }
 
   close(): void {
+    // Nothing of it is needed to open the file again; it is only tidier to leave one file than three.
+    if (this.lock !== null) this.database.pragma("wal_checkpoint(TRUNCATE)");
     this.database.close();
     release(this.lock);
   }

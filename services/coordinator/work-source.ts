@@ -3,7 +3,9 @@ import type { RequestRow, Work } from "./requests.js";
 
 /** Every call is part of a transaction. */
 export interface WorkSource {
-  /** Steps in flight at which no new work is begun. */
+  /** Steps in flight: as the learner counted them, else as they are expected to become. */
+  readonly pendingSteps: number;
+  /** Pending steps at which no new work is begun. */
   readonly limitSteps: number;
   /** The next piece of work for a seat; null = none now. */
   next(seat: number): Work | null;

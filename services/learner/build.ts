@@ -5,9 +5,9 @@ import { SkeinError } from "../../core/errors.js";
 import { resolveRecipe } from "../../core/recipes/index.js";
 import { steadySeconds, type Keep, type ServiceHost } from "../../core/services.js";
 import type { Health } from "../../core/telemetry/http.js";
-import type { LearnerPart } from "../../core/telemetry/metric-tables.js";
+import type { LearnerStage } from "../../core/telemetry/tables/learner.js";
 import { createLearnerMetrics, type LearnerMetrics } from "../../core/telemetry/metrics.js";
-import { TimeSplit } from "../../core/telemetry/time-split.js";
+import { StageClock } from "../../core/telemetry/stage-clock.js";
 import type { Watchdog } from "../../core/watchdog.js";
 import { listCheckpoints, readCheckpoint, type Checkpoint } from "../../core/weights/checkpoint.js";
 import { CheckpointWriter } from "../../core/weights/checkpoint-writer.js";
@@ -53,7 +53,7 @@ export interface BuiltLearner {
   readonly intake: Intake;
   readonly settlements: Settlements;
   /** Brings the time that passes into the metrics; to be called now and then. */
-  readonly time: TimeSplit<LearnerPart>;
+  readonly time: StageClock<LearnerStage>;
   readonly metrics: LearnerMetrics;
   readonly health: () => Health;
 }
@@ -101,7 +101,7 @@ export async function buildLearner(
     }),
   );
   const now = steadySeconds;
-  const time = new TimeSplit<LearnerPart>(metrics.seconds, now, "waiting");
+  const time = new StageClock<LearnerStage>(metrics.seconds, now, "waiting");
   const settings = config.learner;
   const checkpoints = new Checkpoints({ settings, writer, settlements, metrics, notice: emit, log, now });
   const parts = { config, recipe, training, weights, intake, ledger, settlements, checkpoints, folder };

@@ -13,13 +13,14 @@ import { SkeinError } from "../../core/errors.js";
 import type { FinishReason, RunEvent } from "../../core/progress.js";
 import type { Recipe } from "../../core/recipes/recipe.js";
 import type { Logger } from "../../core/telemetry/logger.js";
-import type { LearnerPart } from "../../core/telemetry/metric-tables.js";
+import type { LearnerStage } from "../../core/telemetry/tables/learner.js";
 import type { LearnerMetrics } from "../../core/telemetry/metrics.js";
-import type { TimeSplit } from "../../core/telemetry/time-split.js";
+import type { StageClock } from "../../core/telemetry/stage-clock.js";
 import type { WeightsSnapshot } from "../../core/types.js";
 import { unlessAborted } from "../../core/waiting.js";
 import type { Watchdog } from "../../core/watchdog.js";
 import type { Checkpoint, TrainingState } from "../../core/weights/checkpoint.js";
+import { recordBatch } from "./batch-metrics.js";
 import type { Batchful } from "./batchful.js";
 import type { Checkpoints } from "./checkpoints.js";
 import { allFinite } from "./rollout-check.js";
@@ -30,6 +31,9 @@ import { Rate } from "./rate.js";
 import type { RunFolder } from "./run-folder.js";
 import type { Settlements } from "./settlements.js";
 import type { Training } from "./trainer.js";
+
+/** A learner that has waited this long for a batch looks for what may keep rollouts away. */
+const STARVED_SECONDS = 5;
 
 /** The coordinator as the learner sees it: publish, and say how far things are. */
 export interface Upstream {
@@ -56,7 +60,7 @@ export interface LearnerOptions {
   readonly checkpoints: Checkpoints;
   readonly folder: RunFolder;
   readonly metrics: LearnerMetrics;
-  readonly time: TimeSplit<LearnerPart>;
+  readonly time: StageClock<LearnerStage>;
   readonly watchdog: Pick<Watchdog, "progress" | "waiting">;
   readonly emit: (event: RunEvent) => void;
   readonly log: Logger;
@@ -125,7 +129,7 @@ export class Learner {
         this.options.time.enter("checkpointing");
         await this.options.checkpoints.leave(await this.snapshot());
       }
-      this.options.time.flush();
+      this.options.time.count();
     }
   }
 
@@ -134,7 +138,7 @@ export class Learner {
   }
 
   private async loop(upstream: Upstream, stop: AbortSignal): Promise<FinishReason> {
-    const { metrics, now, time, checkpoints, folder } = this.options;
+    const { metrics, now, time, checkpoints } = this.options;
     const steps = new Rate(now);
     const updates = new Rate(now);
     let reason = this.finishReason();
@@ -142,7 +146,7 @@ export class Learner {
     while (reason === null) {
       time.enter("waiting");
       const waitedFrom = now();
-      const batch = await this.nextBatch(stop);
+      const batch = (await this.nextBatch(stop, STARVED_SECONDS)) ?? (await this.relievedBatch(stop));
       metrics.batchWaitSeconds.observe(now() - waitedFrom);
       if (batch === null) {
         reason = "stopped";
@@ -158,26 +162,44 @@ export class Learner {
       updates.add(this.updates);
       this.announce(batch, stats, actors, steps.perSecond, updates.perSecond);
       reason = this.finishReason();
-      if (checkpoints.isDue(this.policyVersion)) {
-        time.enter("checkpointing");
-        await checkpoints.save(await this.snapshot());
-        await folder.drawCurve();
-      }
+      if (checkpoints.isDue(this.policyVersion)) await this.checkpoint();
       metrics.policyVersion.set(this.policyVersion);
     }
     return reason;
   }
 
-  private async nextBatch(stop: AbortSignal): Promise<Batchful | null> {
+  /**
+   * A batch however long it takes. Actors may be full of rollouts that a checkpoint would let them forget: where there
+   * are such, one is written first.
+   */
+  private async relievedBatch(stop: AbortSignal): Promise<Batchful | null> {
+    const { settlements, time } = this.options;
+    if (settlements.awaitCheckpoint && !stop.aborted) {
+      await this.checkpoint();
+      time.enter("waiting");
+    }
+    return this.nextBatch(stop, Infinity);
+  }
+
+  /** null = `stop` has aborted, or `seconds` or the run's time are over. */
+  private async nextBatch(stop: AbortSignal, seconds: number): Promise<Batchful | null> {
     const { config, intake, watchdog, now } = this.options;
     const found = watchdog.waiting("the next batch", "rollouts of the actors");
+    const ofRun = (config.stop.wallSeconds ?? Infinity) - (now() - this.startedAt);
+    const left = Math.max(0, Math.min(seconds, ofRun));
     try {
-      if (config.stop.wallSeconds === null) return await intake.next(stop);
-      const left = Math.max(0, config.stop.wallSeconds - (now() - this.startedAt));
+      if (left === Infinity) return await intake.next(stop);
       return await intake.next(AbortSignal.any([stop, AbortSignal.timeout(Math.ceil(left * 1000))]));
     } finally {
       found();
     }
+  }
+
+  private async checkpoint(): Promise<void> {
+    const { time, checkpoints, folder } = this.options;
+    time.enter("checkpointing");
+    await checkpoints.save(await this.snapshot());
+    await folder.drawCurve();
   }
 
   private async advance(upstream: Upstream): Promise<number> {
@@ -212,15 +234,8 @@ export class Learner {
     for (const part of returns) this.episodes.add(part);
     this.updates += result.updates;
     this.envSteps += steps;
-    metrics.updateSeconds.observe(now() - from);
-    metrics.assembleSeconds.observe(seconds.assemble);
-    metrics.evaluateSeconds.observe(seconds.evaluate);
-    metrics.deriveSeconds.observe(seconds.derive);
-    metrics.engineUpdateSeconds.observe(seconds.update);
-    metrics.envSteps.inc(steps);
-    metrics.updates.inc(result.updates);
+    recordBatch(metrics, batchful, result, now() - from);
     if (result.skipped > 0) {
-      metrics.skippedUpdates.inc(result.skipped);
       this.options.emit({
         event: "notice",
         level: "warn",
@@ -245,7 +260,6 @@ export class Learner {
     updatesPerSecond: number,
   ): void {
     const { config, folder, metrics, emit } = this.options;
-    const { policyLag, inFlightLag, inQueueLag } = batch;
     const event = {
       event: "progress",
       envSteps: this.envSteps,
@@ -253,8 +267,8 @@ export class Learner {
       updates: this.updates,
       updatesPerSecond,
       policyVersion: this.policyVersion,
-      policyLagMean: policyLag.mean,
-      policyLagMax: policyLag.max,
+      policyLagMean: batch.policyLag.mean,
+      policyLagMax: batch.policyLag.max,
       episodes: this.episodes.count,
       meanReturn100: this.episodes.meanReturn,
       actors,
@@ -265,13 +279,6 @@ export class Learner {
     folder.record(event);
     emit(event);
     metrics.meanReturn.set(event.meanReturn100);
-    metrics.policyLagMean.set(policyLag.mean);
-    metrics.policyLagMax.set(policyLag.max);
-    metrics.inFlightLagMean.set(inFlightLag.mean);
-    metrics.inFlightLagMax.set(inFlightLag.max);
-    metrics.inQueueLagMean.set(inQueueLag.mean);
-    metrics.inQueueLagMax.set(inQueueLag.max);
-    for (const [name, value] of Object.entries(stats)) metrics.lossStats.set(name, value);
   }
 
   private finishReason(): FinishReason | null {

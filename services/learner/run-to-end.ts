@@ -2,8 +2,7 @@
 import type { FinishReason } from "../../core/progress.js";
 import { settledWithin } from "../../core/waiting.js";
 import type { Watchdog } from "../../core/watchdog.js";
-import type { Learner } from "./learner.js";
-import type { Membership } from "./membership.js";
+import type { Learner, Upstream } from "./learner.js";
 import type { TrainingLine } from "./training-line.js";
 
 /** Longest that a learner in which nothing goes on is waited for while it leaves a checkpoint. */
@@ -11,9 +10,9 @@ const LAST_WORDS_SECONDS = 10;
 
 export interface Crew {
   readonly learner: Learner;
-  readonly membership: Membership;
+  readonly membership: Upstream & { readonly failed: Promise<never> };
   readonly training: Pick<TrainingLine, "failed">;
-  readonly watchdog: Watchdog;
+  readonly watchdog: Pick<Watchdog, "failed">;
 }
 
 /**

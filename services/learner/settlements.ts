@@ -67,6 +67,11 @@ export class Settlements {
       .map(({ outcome }) => outcome);
   }
 
+  /** Some sender waits for a newer checkpoint than there is. */
+  get awaitCheckpoint(): boolean {
+    return [...this.open.values()].some(({ done }) => done !== null && done.safeFrom > this.onDisk);
+  }
+
   hold(outcome: Outcome): void {
     this.put({ outcome, confirmed: false, done: null });
   }

@@ -84,11 +84,18 @@ describe("the verdicts", () => {
     ]);
   });
 
-  it("find more gaps than work in flight", () => {
+  it("find more gaps than work in flight or ended for a reason explain", () => {
     expect(gapsOf(ledger)).toBe(1);
     const survivors = ["r/seat-0/1/0/1", "r/seat-0/2/0/1", "r/seat-1/3/0/1"];
-    expect(exactlyOnce(survivors, ledger, { ...books, inFlight: count(0) }, finished)).toEqual([
-      "lost: 1 pieces of work are not settled, 0 are in flight",
+    const unexplained = { ...books, stale: count(0), filtered: {}, inFlight: count(0) };
+    expect(exactlyOnce(survivors, ledger, unexplained, finished)).toEqual([
+      "lost: 1 pieces of work are not settled, the books explain 0",
     ]);
+    const rolledBack = { ...unexplained, failed: { rolledBack: count(1) } };
+    expect(exactlyOnce(survivors, ledger, rolledBack, finished)).toEqual([]);
+  });
+
+  it("do without a log that is not whole", () => {
+    expect(exactlyOnce(null, ledger, books, finished)).toEqual([]);
   });
 });

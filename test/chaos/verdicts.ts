@@ -56,35 +56,52 @@ export function gapsOf({ settled }: Pick<LedgerState, "settled">): number {
   return gaps.reduce((total, gap) => total + gap, 0);
 }
 
+/** Failures that end no work: what a lease had is issued again, of a duplicate another attempt was trained. */
+const GOES_ON: ReadonlySet<string> = new Set(["leaseEnded", "duplicate"]);
+
+/**
+ * Work in the books that a ledger may rightly not know: in flight, or ended for a reason. A learner that goes back to a
+ * checkpoint forgets what it dropped since; the books do not.
+ */
+function explainedBy({ inFlight, stale, filtered, failed }: Books): number {
+  const ended = Object.entries(failed).flatMap(([reason, count]) => (GOES_ON.has(reason) ? [] : [count]));
+  return sum([inFlight, stale, ...Object.values(filtered), ...ended]);
+}
+
 /** The work key of `<run>/<task>/<group>/<member>/<attempt>`. */
 function workOf(rolloutId: string): string {
   return rolloutId.slice(0, rolloutId.lastIndexOf("/"));
 }
 
-/** No work key twice in the weights that survive, and the three sources agree on how many there are. */
+/**
+ * No work key twice in the weights that survive, and the three sources agree on how many there are. `survivors`: null
+ * where the log is not whole.
+ */
 export function exactlyOnce(
-  survivors: readonly string[],
+  survivors: readonly string[] | null,
   ledger: LedgerState,
   books: Books,
   finished: FinishedEvent,
 ): string[] {
   const findings: string[] = [];
   const seen = new Set<string>();
-  for (const rolloutId of survivors) {
+  for (const rolloutId of survivors ?? []) {
     const work = workOf(rolloutId);
     if (seen.has(work)) findings.push(`trained twice: ${rolloutId}`);
     seen.add(work);
   }
   const { trained } = ledger.counts;
-  const counts = { log: survivors.length, ledger: trained.rollouts, books: books.trained.rollouts };
+  const log = survivors === null ? {} : { log: survivors.length };
+  const counts = { ...log, ledger: trained.rollouts, books: books.trained.rollouts };
   if (new Set(Object.values(counts)).size > 1)
     findings.push(`rollouts trained: the sources disagree: ${JSON.stringify(counts)}`);
   const steps = { ledger: trained.steps, books: books.trained.steps, weights: finished.envSteps };
   if (new Set(Object.values(steps)).size > 1)
     findings.push(`steps trained: the sources disagree: ${JSON.stringify(steps)}`);
   const gaps = gapsOf(ledger);
-  if (gaps > books.inFlight.rollouts)
-    findings.push(`lost: ${gaps} pieces of work are not settled, ${books.inFlight.rollouts} are in flight`);
+  const explained = explainedBy(books);
+  if (gaps > explained)
+    findings.push(`lost: ${gaps} pieces of work are not settled, the books explain ${explained}`);
   return findings;
 }
 
@@ -97,15 +114,21 @@ function solved(finished: FinishedEvent | null): string[] {
 }
 
 /** Books and ledger of a run that has come to its end. */
-async function accounts(runFolder: string, finished: FinishedEvent, books: Books): Promise<string[]> {
+async function accounts(
+  runFolder: string,
+  finished: FinishedEvent,
+  books: Books,
+  logIsWhole: boolean,
+): Promise<string[]> {
   const newest = (await listCheckpoints(join(runFolder, "checkpoints"))).pop();
   if (newest === undefined) return ["no checkpoint at the end"];
   const { state } = await readCheckpoint(newest);
   const log = await readFile(join(runFolder, "logs", "learner.log"), "utf8");
-  return exactlyOnce(survivingRollouts(log), state.ledger, books, finished);
+  return exactlyOnce(logIsWhole ? survivingRollouts(log) : null, state.ledger, books, finished);
 }
 
-export async function verdicts(site: Site): Promise<Told> {
+/** `logIsWhole`: whatever the learner logged is there; it goes through the supervisor. */
+export async function verdicts(site: Site, logIsWhole: boolean): Promise<Told> {
   const finished =
     site.skein.events.find((event): event is FinishedEvent => event.event === "finished") ?? null;
   const findings = solved(finished);
@@ -116,7 +139,7 @@ export async function verdicts(site: Site): Promise<Told> {
     books = await booksOf(runFolder);
     findings.push(...booksBalance(books));
     if (finished !== null && finished.reason !== "failed")
-      findings.push(...(await accounts(runFolder, finished, books)));
+      findings.push(...(await accounts(runFolder, finished, books, logIsWhole)));
   } catch (error) {
     findings.push(`no verdict: ${messageOf(error)}`);
   }

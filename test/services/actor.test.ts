@@ -42,20 +42,13 @@ async function start(groups: boolean, watchdogSeconds = 600): Promise<Running> {
   const environment = vectorizeEnvironment(SPEC, endless, 2);
   coordinator.newest = weightsOf(weightsFor(environment, 5));
   const config = parseRunConfig({ environment: { id: "Endless" }, weights: { fanOut: 0 } }, "test");
-  const follower = await openWeights(
-    config,
-    transport,
-    options.control,
-    options.metrics,
-    options.log,
-    (x) => x,
-  );
+  const follower = await openWeights({ ...options, config, transport, keep: (x) => x });
   const player = await playerOver(environment);
   const actor = new Actor({
     ...{ ...options, follower, groups, deterministic: false },
     ...{ weights: new WeightsStore(1), seats: [player] },
   });
-  running = () => actor.running;
+  running = () => actor.beat();
   const stop = new AbortController();
   let over = false;
   const run = actor.run(stop.signal).finally(() => (over = true));
@@ -131,6 +124,15 @@ describe("an actor", () => {
     expect(message).toContain(
       "actor: no progress for 0.5 s: seat 3 waits for work from the coordinator at memory:coordinator",
     );
+  });
+
+  it("goes on through an episode that takes longer than the watchdog waits", async () => {
+    const { coordinator, stop, over, isOver } = await start(true, 1);
+    coordinator.grant({}, {});
+    await eventually("an end, or twice the watchdog's time", isOver, 2).catch(() => undefined);
+    expect(isOver()).toBe(false);
+    stop.abort();
+    await over;
   });
 
   it("ends with the coordinator's reason when it is shut out", async () => {

@@ -122,6 +122,7 @@ describe("the books", () => {
     await place.report(learner, { policyVersion: 3, checkpointVersion: 3, outcomes });
     expect(await place.columns()).toEqual(before);
     expect((await place.books()).trained).toEqual({ rollouts: 2, steps: 2 * STEPS });
+    expect(place.rows("requests")).toBe(1);
     await place.control.leave({ leaseId: actor });
     expect(await place.work(await place.actor("b"), 0)).toMatchObject({ group: 4, attempt: 2 });
     expect(open).toBeGreaterThan(stale);
@@ -135,6 +136,7 @@ describe("the books", () => {
     await place.report(learner, { policyVersion: 1, outcomes });
     await place.report(learner, { policyVersion: 1, checkpointVersion: 1 });
     expect(await place.columns()).toEqual({ submitted: 2, trained: 1, "failed(leaseEnded)": 1 });
+    expect(place.rows("requests")).toBe(0);
     // The first attempt arrives now: its repeat is no news of a request that is final.
     await place.report(learner, { outcomes: [outcome(ids[0]!, "failed", { reason: "duplicate" })] });
     expect(await place.columns()).toEqual({ submitted: 2, trained: 1, "failed(leaseEnded)": 1 });
@@ -154,6 +156,15 @@ describe("the books", () => {
     expect(page).toContain('skein_coordinator_failed_rollouts{reason="refused"} 1');
     expect(await place.metric("books_imbalance_rollouts")).toBe(0);
     expect(page).toContain('skein_coordinator_actor_applied_version{actor="a"} -1');
+  });
+
+  it("tell what an actor used last, though it has left", async () => {
+    const { place, actor } = await working(0);
+    await place.control.heartbeat({ leaseId: actor, appliedVersion: 7, appliedHash: "ab", running: [] });
+    await place.control.leave({ leaseId: actor });
+    expect(readBooks(folder).services[0]).toMatchObject({
+      ...{ role: "actor", name: "a", alive: false, appliedVersion: 7, appliedHash: "ab" },
+    });
   });
 
   it("show an imbalance where a request was lost, so that balancing is not for granted", async () => {
@@ -363,6 +374,21 @@ describe("a learner that takes the place of another", () => {
     // Later than anybody would believe, so does the other.
     await place.report(next, { policyVersion: 1, outcomes: [outcome(ids[1]!, "trained")] });
     expect(await place.columns()).toEqual({ submitted: 3, trained: 1, inFlight: 2 });
+  });
+
+  it("gives up in the end what a living actor should have and does not deliver", async () => {
+    const { place, learner, actor, ids } = await working(1, { transport: { reconnectSeconds: 20 } });
+    await place.report(learner, { outcomes: [outcome(ids[0]!, "held")] });
+    const next = await place.learner({ incarnation: "b" });
+    for (let second = 0; second < 20; second++) {
+      expect(await place.columns()).toEqual({ submitted: 1, inFlight: 1 });
+      await place.pass(1);
+      for (const leaseId of [next, actor]) await place.beat(leaseId);
+      place.coordinator.tick();
+    }
+    expect(await place.columns()).toEqual({ submitted: 1, "failed(rolledBack)": 1 });
+    await place.report(next, { outcomes: [outcome(ids[0]!, "held")] });
+    expect(await place.columns()).toEqual({ submitted: 1, inFlight: 1 });
   });
 
   it("does the same on books that were opened anew in between", async () => {

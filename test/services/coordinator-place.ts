@@ -21,6 +21,7 @@ import type {
 import type { RolloutRequest } from "../../core/types.js";
 import { imbalanceOf } from "../../services/coordinator/books.js";
 import { Coordinator } from "../../services/coordinator/coordinator.js";
+import type { Method } from "../../services/coordinator/dispatch.js";
 import { Store } from "../../services/coordinator/store.js";
 import { OPTIONS } from "../transport/helpers.js";
 
@@ -49,11 +50,12 @@ export class Place {
   private constructor(
     private readonly run: Tree,
     private readonly path: string | null,
+    private readonly method: Method,
   ) {}
 
   /** `path`: file of the books; null = in memory. */
-  static async open(run: Tree = {}, path: string | null = null): Promise<Place> {
-    const place = new Place({ ...RUN, ...run }, path);
+  static async open(run: Tree = {}, path: string | null = null, method: Method = {}): Promise<Place> {
+    const place = new Place({ ...RUN, ...run }, path, method);
     await place.start();
     return place;
   }
@@ -72,6 +74,17 @@ export class Place {
   /** Does to the books what nothing of ours does. */
   damage(sql: string): void {
     this.store.prepare(sql).run();
+  }
+
+  /** Rows of a table of the books. */
+  rows(table: string): number {
+    return this.store.prepare<{ count: number }>(`SELECT COUNT(*) AS count FROM ${table}`).get()!.count;
+  }
+
+  /** The file may grow by that many pages and no more, as on a disk that is full. */
+  limitPages(more: number): void {
+    const { page_count } = this.store.prepare<{ page_count: number }>("PRAGMA page_count").get()!;
+    this.store.prepare(`PRAGMA max_page_count = ${page_count + more}`).get();
   }
 
   /** Lets `seconds` pass for everybody. */
@@ -163,6 +176,7 @@ export class Place {
       notice: (event) => this.notices.push(event),
       log: createLogger({ role: "coordinator", level: "silent" }),
       now: () => this.ms,
+      method: this.method,
     });
     this.transport = createMemoryTransport({ ...OPTIONS, deadlineSeconds: 60 });
     await this.transport.serveControl(this.coordinator, ADDRESS);

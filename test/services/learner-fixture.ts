@@ -30,7 +30,7 @@ export interface KeptIntake {
 
 /** Goes on from `from`; begun as `version`, unless that is null. */
 export function intakeOf(
-  options: Partial<IntakeOptions> = {},
+  { runId = RULES.runId, ...options }: Partial<IntakeOptions> & Partial<Pick<RolloutRules, "runId">> = {},
   version: number | null = 0,
   from:
     | (Pick<Checkpoint, "outcomes"> & {
@@ -44,7 +44,7 @@ export function intakeOf(
   const { groupSize = null } = options;
   const intake = new Intake({
     ...{ batchSteps: 8, maxPolicyLag: 1, seats: null, groupSize, ack: "onTrain" as const },
-    ...{ check: new RolloutCheck({ ...RULES, groupSize }), ledger, metrics },
+    ...{ check: new RolloutCheck({ ...RULES, runId, groupSize }), ledger, metrics },
     books: new Books(ledger, settlements, metrics),
     progress: () => undefined,
     ...options,

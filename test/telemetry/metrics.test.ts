@@ -1,13 +1,10 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { metricsPage } from "../../core/telemetry/metrics-page.js";
-import {
-  actorMetricTable,
-  coordinatorMetricTable,
-  learnerMetricTable,
-  type MetricDescriptor,
-  type MetricTable,
-} from "../../core/telemetry/metric-tables.js";
+import { actorMetricTable } from "../../core/telemetry/tables/actor.js";
+import { coordinatorMetricTable } from "../../core/telemetry/tables/coordinator.js";
+import type { MetricDescriptor, MetricTable } from "../../core/telemetry/tables/descriptor.js";
+import { learnerMetricTable } from "../../core/telemetry/tables/learner.js";
 import {
   createActorMetrics,
   createCoordinatorMetrics,

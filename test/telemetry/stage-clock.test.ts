@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { createActorMetrics } from "../../core/telemetry/metrics.js";
 import { StageClock } from "../../core/telemetry/stage-clock.js";
-import { SEAT_STAGES, type SeatStage } from "../../core/telemetry/metric-tables.js";
+import { SEAT_STAGES, type SeatStage } from "../../core/telemetry/tables/actor.js";
 import { Random } from "../../core/random.js";
 import { parsePrometheus, valueOf } from "./prometheus.js";
 

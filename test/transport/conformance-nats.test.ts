@@ -16,7 +16,10 @@ let server: NatsServer | null = null;
 const kind: Kind = {
   kind: "NATS",
   create: (options) =>
-    createNatsTransport({ ...options, nats: { maxBytes: 2 ** 30, replicas: 1 }, notice: () => undefined }, OPEN),
+    createNatsTransport(
+      { ...options, nats: { maxBytes: 2 ** 30, replicas: 1 }, notice: () => undefined },
+      OPEN,
+    ),
   get any() {
     return server?.url ?? "";
   },

@@ -8,6 +8,8 @@ const LONG_PIECE = 8192;
 
 export class Proxy {
   private readonly sockets = new Set<Socket>();
+  /** The server's side of each connection. */
+  private readonly answering = new Set<Socket>();
   private released: Promise<void> = Promise.resolve();
   private letGo: (() => void) | null = null;
   private rate = Number.POSITIVE_INFINITY;
@@ -28,6 +30,8 @@ export class Proxy {
     server.on("connection", (near) => {
       proxy.accepted += 1;
       const far = connect(port, host);
+      proxy.answering.add(far);
+      far.once("close", () => proxy.answering.delete(far));
       proxy.join(near, far);
       proxy.join(far, near);
     });
@@ -44,9 +48,9 @@ export class Proxy {
     for (const socket of this.sockets) socket.resetAndDestroy();
   }
 
-  /** Lets nothing more through on the present connections, which stay open. */
-  freeze(): void {
-    for (const socket of this.sockets) {
+  /** Lets nothing more through on the present connections, which stay open; or nothing of what the server says. */
+  freeze(what: "everything" | "answers" = "everything"): void {
+    for (const socket of what === "answers" ? this.answering : this.sockets) {
       socket.unpipe();
       socket.pause();
     }

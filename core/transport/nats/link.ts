@@ -12,9 +12,9 @@ import { messageOf, SkeinError } from "../../errors.js";
 import type { Credentials } from "../../security/credentials.js";
 import { settledWithin } from "../../waiting.js";
 import { Backoff, closedHere } from "../retry.js";
+import type { TransportOptions } from "../transport.js";
 import { LinkBroken } from "../wire.js";
 import type { RunPlace } from "./address.js";
-import type { NatsSettings } from "./index.js";
 
 /** Seconds that the goodbye to a server may take. */
 const GOODBYE_SECONDS = 1;
@@ -29,6 +29,10 @@ export interface LinkHooks {
   /** The server refuses this side for good; called at most once. */
   onRefused?(error: SkeinError): void;
 }
+
+export type LinkOptions = Pick<TransportOptions, "deadlineSeconds" | "keepaliveSeconds"> & {
+  readonly credentials: Credentials;
+};
 
 interface Waiter {
   readonly resolve: (connection: NatsConnection) => void;
@@ -46,7 +50,7 @@ export class NatsLink {
 
   constructor(
     readonly place: RunPlace,
-    private readonly options: NatsSettings,
+    private readonly options: LinkOptions,
     private readonly hooks: LinkHooks,
   ) {
     this.over = this.run();
@@ -210,12 +214,12 @@ function refusalOf(error: unknown, server: string): SkeinError | null {
   const code = String((error as { code?: unknown }).code);
   const denied = (what: string, advice: string): SkeinError =>
     new SkeinError("UNAUTHORIZED", `${what} (${messageOf(error)}): ${advice}`, { cause: error });
-  if (error instanceof NatsError && (code === NatsCode.AuthorizationViolation || error.isAuthError())) {
+  if (error instanceof NatsError && error.isAuthError()) {
     const advice =
       "give the token that the server's authorization demands (--token-file, or security.tokenFile)";
     return denied(`the NATS server at ${server} does not let this side in`, advice);
   }
-  if (code === NatsCode.ServerOptionNotAvailable) {
+  if (code === String(NatsCode.ServerOptionNotAvailable)) {
     const advice = "start it with tls, or this side without certificates and with nats://";
     return denied(`the NATS server at ${server} does not encrypt its connections and this side does`, advice);
   }

@@ -15,7 +15,6 @@ export class Parcel {
   /** performance.now() milliseconds at which its newest frame came. */
   newestAt = 0;
   private frames: Map<number, Frame> | null = new Map();
-  private first: Frame | null = null;
   /** Where word of each message goes, by its number in the stream, as far as delivered on the present connection. */
   private readonly replies = new Map<number, string>();
 
@@ -45,8 +44,8 @@ export class Parcel {
     if (frames === null || this.verdict !== null) return null;
     this.newestAt = now;
     expectSound(frame, maxMessageBytes);
-    this.first ??= frame;
-    expectSameMessage(frame, this.first);
+    const [first] = frames.values();
+    if (first !== undefined) expectSameMessage(frame, first);
     frames.set(frame.index, frame);
     if (frames.size < frame.count) return null;
     this.frames = null;

@@ -6,7 +6,7 @@
  * Each connection has a new place at the queue, which begins with everything unsettled: a break, a restarted server
  * and a restarted learner are the same case. What has been received stays known from one connection to the next.
  *
- * A rollout whose sender died half-way is given up `GIVE_UP_SECONDS` after its newest frame, where the server has no
+ * A rollout whose sender died half-way is given up `giveUpSeconds` after its newest frame, where the server has no
  * more frames of it. A living sender is done long before, or begins anew under another subject (rollout-sender.ts).
  */
 import type { Msg, NatsConnection } from "nats";
@@ -25,10 +25,15 @@ import { ensureRolloutStream, jetStreamOf, takeConsumer } from "./rollout-stream
 
 /** Bytes handed over and not taken at which no more are asked for. */
 const AHEAD_BYTES = 32 * 1024 * 1024;
-/** Seconds between two signs of life for what is held; a third of what the server waits for one. */
-const WORKING_SECONDS = 5;
-/** Twice what a sender allows itself for one sending. */
-const GIVE_UP_SECONDS = 60;
+/** How often and how long a receiver looks after what is not settled. */
+export interface Pace {
+  /** Seconds between two signs of life for what is held; a third of what the server waits for one. */
+  readonly workingSeconds: number;
+  /** Seconds after its newest frame at which half a rollout is given up; twice what a sender allows itself. */
+  readonly giveUpSeconds: number;
+}
+
+const PACE: Pace = { workingSeconds: 5, giveUpSeconds: 60 };
 
 const text = new TextEncoder();
 const WORKING = text.encode("+WPI");
@@ -45,8 +50,9 @@ export async function receiveRollouts(
   onDelivery: DeliveryHandler,
   address: string,
   options: NatsSettings,
+  pace: Pace = PACE,
 ): Promise<Listening> {
-  const receiver = new NatsRolloutReceiver(parsePlace(address), onDelivery, options);
+  const receiver = new NatsRolloutReceiver(parsePlace(address), onDelivery, options, pace);
   try {
     await receiver.start();
     return receiver;
@@ -69,6 +75,7 @@ class NatsRolloutReceiver implements Listening {
     private readonly run: RunPlace,
     private readonly onDelivery: DeliveryHandler,
     private readonly options: NatsSettings,
+    private readonly pace: Pace,
   ) {
     this.link = new NatsLink(run, options, {
       onUp: (connection) => this.begin(connection),
@@ -77,7 +84,7 @@ class NatsRolloutReceiver implements Listening {
         for (const parcel of this.parcels.values()) parcel.disconnected();
       },
     });
-    this.timer = setInterval(() => void this.tick(), 1000 * WORKING_SECONDS);
+    this.timer = setInterval(() => void this.tick(), 1000 * pace.workingSeconds);
   }
 
   get address(): string {
@@ -211,7 +218,7 @@ class NatsRolloutReceiver implements Listening {
   private async giveUpHalves(place: QueuePlace): Promise<void> {
     for (const parcel of this.parcels.values()) {
       const now = performance.now();
-      if (!parcel.arriving || now - parcel.newestAt < 1000 * GIVE_UP_SECONDS) continue;
+      if (!parcel.arriving || now - parcel.newestAt < 1000 * this.pace.giveUpSeconds) continue;
       const stored = await place.stored(parcel.subject);
       if (stored > parcel.size) parcel.newestAt = now;
       else this.refuse(parcel, "its sender ended half-way");

@@ -15,6 +15,7 @@ import {
   StorageType,
   type JetStreamManager,
   type NatsConnection,
+  type StreamConfig,
 } from "nats";
 import type { RunPlace } from "./address.js";
 import type { NatsSettings } from "./index.js";
@@ -25,7 +26,6 @@ export const DUPLICATE_SECONDS = 120;
 const ACK_WAIT_SECONDS = 15;
 
 /** Error codes of JetStream's API. */
-const NAME_IN_USE = 10058;
 const STREAM_NOT_FOUND = 10059;
 const CONSUMER_NOT_FOUND = 10014;
 
@@ -53,25 +53,59 @@ export async function ensureRolloutStream(
   place: RunPlace,
   { nats }: NatsSettings,
 ): Promise<boolean> {
-  const limits = {
-    subjects: [`${place.rolloutPrefix}.>`],
-    max_bytes: nats.maxBytes,
-    num_replicas: nats.replicas,
-    duplicate_window: nanos(1000 * DUPLICATE_SECONDS),
-  };
+  const limits = { max_bytes: nats.maxBytes, num_replicas: nats.replicas };
+  // Looked for first: a server that is asked for a stream it has counts its size twice against what it may store.
+  const present = await streamConfig(manager, place);
+  if (present === null) return make(manager, place, limits);
+  if (present.max_bytes !== limits.max_bytes || present.num_replicas !== limits.num_replicas) {
+    await manager.streams.update(place.rolloutStream, limits);
+  }
+  return false;
+}
+
+async function streamConfig(
+  manager: JetStreamManager,
+  { rolloutStream }: RunPlace,
+): Promise<StreamConfig | null> {
   try {
-    const info = await manager.streams.add({
+    return (await manager.streams.info(rolloutStream)).config;
+  } catch (error) {
+    if (apiCode(error) === STREAM_NOT_FOUND) return null;
+    throw error;
+  }
+}
+
+async function make(
+  manager: JetStreamManager,
+  place: RunPlace,
+  limits: Pick<StreamConfig, "max_bytes" | "num_replicas">,
+): Promise<boolean> {
+  try {
+    await manager.streams.add({
       ...limits,
       name: place.rolloutStream,
+      subjects: [`${place.rolloutPrefix}.>`],
       retention: RetentionPolicy.Workqueue,
       storage: StorageType.File,
       discard: DiscardPolicy.New,
+      duplicate_window: nanos(1000 * DUPLICATE_SECONDS),
     });
-    return (info as { did_create?: boolean }).did_create === true;
+    return true;
   } catch (error) {
-    if (apiCode(error) !== NAME_IN_USE) throw error;
-    await manager.streams.update(place.rolloutStream, limits);
+    // Another side was quicker.
+    if ((await streamConfig(manager, place)) === null) throw error;
     return false;
+  }
+}
+
+export async function deleteRolloutStream(
+  manager: JetStreamManager,
+  { rolloutStream }: RunPlace,
+): Promise<void> {
+  try {
+    await manager.streams.delete(rolloutStream);
+  } catch (error) {
+    if (apiCode(error) !== STREAM_NOT_FOUND) throw error;
   }
 }
 
