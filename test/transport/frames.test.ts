@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { SkeinError } from "../../core/errors.js";
 import { Random } from "../../core/random.js";
 import { FrameAssembler, frameCodec, split, type Frame, type Message } from "../../core/transport/frames.js";
-import { decodes, mutate } from "./mutate.js";
+import { decodes, mutate } from "../fuzz/mutate.js";
 
 const LIMIT = 100_000;
 

@@ -2,7 +2,13 @@
  * Who may call, on every method of a server, the health service too: an interceptor that looks at the metadata before
  * any handler does. A call whose first message does not come in time is ended: nobody holds one open for nothing.
  */
-import { Metadata, ServerInterceptingCall, status, type ServerInterceptor } from "@grpc/grpc-js";
+import {
+  Metadata,
+  ServerInterceptingCall,
+  status,
+  type ServerInterceptor,
+  type ServerListener,
+} from "@grpc/grpc-js";
 import { SkeinError } from "../../errors.js";
 import { CallRate } from "../../security/call-rate.js";
 import { TOKEN_HEADER, tokenCheck } from "../../security/token.js";
@@ -26,7 +32,7 @@ export function guard({ security, protocolVersion, deadlineSeconds }: GrpcSide):
           const message = `${method.path}: no message within ${deadlineSeconds} s`;
           call.sendStatus(statusOf(new SkeinError("UNAVAILABLE", message), protocolVersion));
         }, 1000 * deadlineSeconds);
-        next({
+        const listener: ServerListener = {
           onReceiveMetadata: (metadata, pass) => {
             const refusal = complaint(call.getPeer(), metadata);
             if (refusal === null) return pass(metadata);
@@ -42,7 +48,10 @@ export function guard({ security, protocolVersion, deadlineSeconds }: GrpcSide):
             pass();
           },
           onCancel: () => clearTimeout(waiting),
-        });
+        };
+        // grpc-js ends a call with a malformed timeout on the next tick; one that a handler has begun to answer by then
+        // would stay half open.
+        process.nextTick(next, listener);
       },
     });
   };
