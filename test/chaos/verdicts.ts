@@ -127,11 +127,11 @@ async function accounts(
   const newest = (await listCheckpoints(join(runFolder, "checkpoints"))).pop();
   if (newest === undefined) return ["no checkpoint at the end"];
   const { state } = await readCheckpoint(newest);
-  const log = await readFile(join(runFolder, "logs", "learner.log"), "utf8");
-  return exactlyOnce(logIsWhole ? survivingRollouts(log) : null, state.ledger, books, finished);
+  const log = (): Promise<string> => readFile(join(runFolder, "logs", "learner.log"), "utf8");
+  return exactlyOnce(logIsWhole ? survivingRollouts(await log()) : null, state.ledger, books, finished);
 }
 
-/** `logIsWhole`: whatever the learner logged is there; it goes through the supervisor. */
+/** `logIsWhole`: whatever the learner logged is there; it goes through the supervisor to the disk. */
 export async function verdicts(site: Site, logIsWhole: boolean): Promise<Told> {
   const finished =
     site.skein.events.find((event): event is FinishedEvent => event.event === "finished") ?? null;
