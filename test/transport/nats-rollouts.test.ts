@@ -197,7 +197,7 @@ describe.skipIf(natsMissing !== null)("the rollout queue", () => {
     await Promise.all(sent);
     for (let i = 0; i < 5; i++) await learner.ackNext();
     expect(learner.groups).toEqual([1, 101, 102, 103, 104, 105]);
-    expect(notices.join()).toContain("came back without its store");
+    await eventually("the notice", () => notices.join().includes("came back without its store"));
   });
 
   it("gives the rollouts to the newest learner alone, and the one before says that it gets no more", async () => {

@@ -68,6 +68,8 @@ class NatsRolloutReceiver implements Listening {
   private place: QueuePlace | null = null;
   /** What the place at the queue was called last. */
   private consumer: string | null = null;
+  /** When the queue at hand was made; null = none yet. A store that was lost makes it another. */
+  private queueCreated: string | null = null;
   private untakenBytes = 0;
   private readonly timer: NodeJS.Timeout;
 
@@ -109,8 +111,10 @@ class NatsRolloutReceiver implements Listening {
   private async begin(connection: NatsConnection): Promise<void> {
     const { run, options } = this;
     const manager = await jetStreamOf(connection, options.deadlineSeconds);
-    const made = await ensureRolloutStream(manager, run, options);
-    if (made && this.consumer !== null) {
+    const created = await ensureRolloutStream(manager, run, options);
+    const known = this.queueCreated;
+    this.queueCreated = created;
+    if (known !== null && known !== created) {
       options.notice(
         `the NATS server at ${run.server} came back without its store: what it held for the learner is lost; the ` +
           "queue has been made anew",

@@ -16,6 +16,7 @@ import {
   type JetStreamManager,
   type NatsConnection,
   type StreamConfig,
+  type StreamInfo,
 } from "nats";
 import type { RunPlace } from "./address.js";
 import type { NatsSettings } from "./index.js";
@@ -47,28 +48,29 @@ export async function jetStreamOf(
   }
 }
 
-/** True where the stream was not there and has been made. One of other limits gets the present ones. */
+/** When the stream was made, as the server says it; now, where it was not there. Other limits are put right. */
 export async function ensureRolloutStream(
   manager: JetStreamManager,
   place: RunPlace,
   { nats }: NatsSettings,
-): Promise<boolean> {
+): Promise<string> {
   const limits = { max_bytes: nats.maxBytes, num_replicas: nats.replicas };
   // Looked for first: a server that is asked for a stream it has counts its size twice against what it may store.
-  const present = await streamConfig(manager, place);
-  if (present === null) return make(manager, place, limits);
-  if (present.max_bytes !== limits.max_bytes || present.num_replicas !== limits.num_replicas) {
+  const present = await streamInfo(manager, place);
+  if (present === null) return (await make(manager, place, limits)).created;
+  const { config, created } = present;
+  if (config.max_bytes !== limits.max_bytes || config.num_replicas !== limits.num_replicas) {
     await manager.streams.update(place.rolloutStream, limits);
   }
-  return false;
+  return created;
 }
 
-async function streamConfig(
+async function streamInfo(
   manager: JetStreamManager,
   { rolloutStream }: RunPlace,
-): Promise<StreamConfig | null> {
+): Promise<StreamInfo | null> {
   try {
-    return (await manager.streams.info(rolloutStream)).config;
+    return await manager.streams.info(rolloutStream);
   } catch (error) {
     if (apiCode(error) === STREAM_NOT_FOUND) return null;
     throw error;
@@ -79,9 +81,9 @@ async function make(
   manager: JetStreamManager,
   place: RunPlace,
   limits: Pick<StreamConfig, "max_bytes" | "num_replicas">,
-): Promise<boolean> {
+): Promise<StreamInfo> {
   try {
-    await manager.streams.add({
+    return await manager.streams.add({
       ...limits,
       name: place.rolloutStream,
       subjects: [`${place.rolloutPrefix}.>`],
@@ -90,11 +92,11 @@ async function make(
       discard: DiscardPolicy.New,
       duplicate_window: nanos(1000 * DUPLICATE_SECONDS),
     });
-    return true;
   } catch (error) {
     // Another side was quicker.
-    if ((await streamConfig(manager, place)) === null) throw error;
-    return false;
+    const present = await streamInfo(manager, place);
+    if (present === null) throw error;
+    return present;
   }
 }
 
