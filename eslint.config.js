@@ -35,7 +35,15 @@ const zones = [
       ),
     zone("./cli", `./services/${service}`, "commands start a service through its main.ts", ["./main.ts"]),
   ]),
-  zone("./bench", "./services", "benchmarks start services through the command"),
+  ...services.map((service) =>
+    zone("./bench", `./services/${service}`, "benchmarks start services by the command or their main.ts", [
+      "./main.ts",
+      // `bench intake` measures a learner's intake alone.
+      ...(service === "learner"
+        ? ["intake", "books", "ledger", "rollout-check", "settlements"].map((part) => `./${part}.ts`)
+        : []),
+    ]),
+  ),
   zone("./bench", "./cli", "benchmarks start commands as a user does"),
   ...rooms.map((room) => zone(`./${room}`, "./bench", "nothing imports bench")),
   ...[...rooms, "bench"].map((room) => zone(`./${room}`, "./test", "nothing imports test")),

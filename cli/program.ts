@@ -18,6 +18,15 @@ function integer(min: number, max: number): (value: string) => number {
 
 const seed = integer(0, 0xffff_ffff);
 
+/** Who this process is, for commands that talk to a coordinator before they know the run file. */
+function withCredentials(command: Command): Command {
+  return command
+    .option("--tls-cert <file>", "this process's certificate, PEM; as in the run file's security.tls.cert")
+    .option("--tls-key <file>", "its private key, PEM")
+    .option("--tls-ca <file>", "the certificates that sign the others', PEM")
+    .option("--token-file <file>", "the bearer token; as in the run file's security.tokenFile");
+}
+
 interface Program {
   /** Runs one command line; resolves with the exit code. */
   run(args: readonly string[]): Promise<number>;
@@ -53,13 +62,16 @@ export function createProgram(host: CommandHost): Program {
     .description("run a coordinator alone")
     .argument("<run-file>", "the run file, YAML")
     .option("--address <host:port>", "same as --set coordinator.address=<host:port>")
+    .option(
+      "--run-folder <folder>",
+      "keep the books here, and go on from those that are there; default: nowhere",
+    )
     .option("--seed <n>", "same as --set run.seed=<n>", seed)
     .option("--set <key=value>", "override one setting of the run file; may be repeated", collect, [])
     .option("--json", "one JSON event a line", false)
     .action(action(async () => (await import("./commands/services.js")).coordinator));
 
-  program
-    .command("learner")
+  withCredentials(program.command("learner"))
     .description("run a learner alone; it gets the run file from the coordinator")
     .requiredOption("--coordinator <host:port>", "where the coordinator is")
     .requiredOption("--run-folder <folder>", "where metrics and checkpoints go")
@@ -67,14 +79,34 @@ export function createProgram(host: CommandHost): Program {
     .option("--json", "one JSON event a line", false)
     .action(action(async () => (await import("./commands/services.js")).learner));
 
-  program
-    .command("actor")
+  withCredentials(program.command("actor"))
     .description("run an actor alone; it gets the run file from the coordinator")
     .requiredOption("--coordinator <host:port>", "where the coordinator is")
     .option("--index <n>", "place in the fleet; default: any free one", integer(0, 65_535))
     .option("--name <name>", "name in logs and status; default: made from host and process")
     .option("--json", "one JSON event a line", false)
     .action(action(async () => (await import("./commands/services.js")).actor));
+
+  program
+    .command("inspect")
+    .description(
+      "print the books of a run: what became of every rollout, who works on it, which weights it has",
+    )
+    .argument("<run-folder>", "the run folder; the run may be going on")
+    .option("--json", "one JSON object", false)
+    .action(action(async () => (await import("./commands/inspect.js")).inspect));
+
+  withCredentials(program.command("pause"))
+    .description("hand out no work for a while; the run goes on by itself when the time is over")
+    .requiredOption("--coordinator <address>", "where the coordinator is")
+    .option("--seconds <n>", "how long", integer(1, 86_400), 60)
+    .option("--reason <text>", "said in the coordinator's log", "asked for by skein pause")
+    .action(action(async () => (await import("./commands/pause.js")).pause));
+
+  withCredentials(program.command("resume"))
+    .description("end a pause before its time")
+    .requiredOption("--coordinator <address>", "where the coordinator is")
+    .action(action(async () => (await import("./commands/pause.js")).resume));
 
   program
     .command("eval")

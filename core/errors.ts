@@ -19,6 +19,8 @@ export type ErrorCode =
   | "PORT_IN_USE"
   /** Nobody answered before the deadline. */
   | "UNAVAILABLE"
+  /** A certificate or a token is missing or is not accepted, or one side encrypts and the other does not. */
+  | "UNAUTHORIZED"
   /** The other side speaks another version of the protocol. */
   | "PROTOCOL_MISMATCH"
   /** A message or a chunk of one did not survive the way: wrong length, checksum or order. */
@@ -27,8 +29,20 @@ export type ErrorCode =
   | "REFUSED"
   | "CHECKPOINT_UNREADABLE"
   | "CHECKPOINT_MISMATCH"
+  /** A checkpoint could not be written: no space, no permission, a failing disk. */
+  | "CHECKPOINT_UNWRITABLE"
   /** A run folder is missing, occupied or has nothing to resume from. */
   | "RUN_FOLDER"
+  /** Nothing went on for `watchdog.seconds`; the message says what waits on what. */
+  | "STALLED"
+  /** The coordinator's file is damaged, or of something else. */
+  | "BOOKS_UNREADABLE"
+  /** The coordinator's file is of a run with other settings. */
+  | "BOOKS_MISMATCH"
+  /** The coordinator's file cannot be written now: no space, no permission, or another process has it. */
+  | "BOOKS_UNAVAILABLE"
+  /** Weights became NaN or infinite. */
+  | "DIVERGED"
   /** A supervised process died. */
   | "PROCESS_DIED"
   | "INTERNAL";

@@ -1,5 +1,7 @@
 /** What every service is given by the process it runs in, and how it is taken down. */
+import type { Credentials } from "./security/credentials.js";
 import type { ListeningEvent, RunEvent } from "./progress.js";
+import type { TransportMaker } from "./transport/create.js";
 import type { Logger } from "./telemetry/logger.js";
 
 export interface ServiceHost {
@@ -8,11 +10,22 @@ export interface ServiceHost {
   readonly emit: (event: RunEvent) => void;
   /** For whoever looks into this one process later; people following the run read events. */
   readonly log: Logger;
+  readonly credentials: Credentials;
+  /** What makes the run's wires: `createTransport`, or one whose wires stay in this process. */
+  readonly createTransport: TransportMaker;
 }
 
 /** Says where this process listens. */
 export function listening(role: ListeningEvent["role"], address: string, http: string): ListeningEvent {
   return { event: "listening", role, pid: process.pid, address, http };
+}
+
+/** Tells people and the log what the transport has to say. */
+export function noticeOf(host: ServiceHost): (message: string) => void {
+  return (message) => {
+    host.log.warn(message);
+    host.emit({ event: "notice", level: "warn", message });
+  };
 }
 
 /** Seconds of a steady clock. */

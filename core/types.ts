@@ -1,7 +1,7 @@
 /** The records that flow between the services: typed arrays by column, never an object a step. */
 
 /** Why a row ends where it ends. */
-export const StopReason = { fragment: 0, terminated: 1, truncated: 2 } as const;
+export const StopReason = { fragment: 0, terminated: 1, truncated: 2, deadline: 3 } as const;
 export type StopReason = (typeof StopReason)[keyof typeof StopReason];
 
 /**
@@ -56,26 +56,52 @@ export interface RolloutColumns {
   readonly rowCounters: Readonly<Record<string, Float32Array>>;
 }
 
-/** What an actor delivers: one fragment of its vector environment. */
-export interface Rollout {
+/**
+ * Which piece of work something is or answers: member `member` of group `group` of task `task`. Issued again after a
+ * loss it keeps its key and counts its `attempt` up from 1; only one attempt is ever trained on. The fragments of a
+ * seat are groups of one member: task `seat-<seat>`, group = the fragment's number from 1, member 0.
+ */
+export interface WorkKey {
+  readonly task: string;
+  readonly group: number;
+  readonly member: number;
+}
+
+/** What an actor delivers: one fragment of its vector environment, or one episode of a group's member. */
+export interface Rollout extends WorkKey {
   readonly runId: string;
-  /** Deterministic: the same work has the same id, however often it is delivered. */
+  /** `rolloutIdOf` of the request it answers: the same attempt has the same id, however often it is delivered. */
   readonly rolloutId: string;
+  readonly requestId: number;
+  readonly attempt: number;
   readonly actorId: string;
   /** The actor thread's number within the whole fleet's order. */
   readonly seat: number;
-  /** Fragment number of this seat, from 1. */
-  readonly sequence: number;
   /** Seconds the actor spent stepping and inferring. */
   readonly collectSeconds: number;
   readonly columns: RolloutColumns;
 }
 
-/** A piece of work for one actor seat: the next fragment of its environments. */
-export interface RolloutRequest {
+/** How long a piece of work may go on. What is cut at a limit is delivered, and its row says so. */
+export interface WorkLimits {
+  /** Steps of one episode; 0 = as many as the environment allows. */
+  readonly maxSteps: number;
+  /** Seconds from the grant; 0 = none. */
+  readonly deadlineSeconds: number;
+}
+
+/** A piece of work for one actor seat. */
+export interface RolloutRequest extends WorkKey {
+  /** Rises with every request of the run and is never used again, whatever dies. */
   readonly requestId: number;
+  /** 1 = the first time that this work is issued. */
+  readonly attempt: number;
   readonly seat: number;
-  readonly sequence: number;
+  /** What the work's randomness comes from; members of a group share the seed of their initial state. */
+  readonly seed: number;
+  /** continue = the next fragment of the seat's environments; reset = one episode from the state that `seed` gives. */
+  readonly start: "continue" | "reset";
+  readonly limits: WorkLimits;
   /** The policy version the fragment must be collected with: at least this one, or exactly where `exact`. */
   readonly policyVersion: number;
   readonly exact: boolean;
@@ -95,6 +121,31 @@ export interface NamedTensor {
 export interface WeightsSnapshot {
   readonly version: number;
   readonly tensors: readonly NamedTensor[];
+}
+
+/** One tensor of a manifest. */
+export interface TensorEntry {
+  readonly name: string;
+  readonly dtype: DType;
+  readonly shape: readonly number[];
+  readonly bytes: number;
+  /** SHA-256 of the tensor's bytes, little-endian and row-major, hex. */
+  readonly sha256: string;
+}
+
+/** What one version of the weights is, and in which form a payload brings it. */
+export interface WeightsManifest {
+  readonly version: number;
+  /** Version that the payload is a delta from; null = the payload is full, every tensor whole. */
+  readonly parent: number | null;
+  readonly tensors: readonly TensorEntry[];
+  /** `rootHashOf(tensors)`: the same in whichever form the weights came. */
+  readonly rootHash: string;
+}
+
+/** Deterministic: the same attempt of the same work of a run has the same id. */
+export function rolloutIdOf(runId: string, work: WorkKey & { readonly attempt: number }): string {
+  return `${runId}/${work.task}/${work.group}/${work.member}/${work.attempt}`;
 }
 
 export function rowCount(columns: Pick<RolloutColumns, "offsets">): number {

@@ -32,7 +32,9 @@ function jsonOf(schema: z.ZodType): Json {
 /** The mappings a schema may hold: one, or one for each kind of a union; none where it is no mapping. */
 function objectsOf(schema: z.ZodType): readonly z.ZodObject[] {
   let inner = schema;
-  while (inner instanceof z.ZodDefault || inner instanceof z.ZodPrefault) inner = inner.unwrap() as z.ZodType;
+  while (inner instanceof z.ZodDefault || inner instanceof z.ZodPrefault || inner instanceof z.ZodNullable) {
+    inner = inner.unwrap() as z.ZodType;
+  }
   if (inner instanceof z.ZodDiscriminatedUnion) return inner.options as unknown as z.ZodObject[];
   return inner instanceof z.ZodObject ? [inner] : [];
 }
@@ -99,11 +101,19 @@ function configField(key: string, schema: z.ZodType): ConfigField {
   };
 }
 
-function section(title: string, intro: string, prefix: string, schema: z.ZodType): Section {
-  const fields = objectsOf(schema)
+/** Every value in `schema`, those of inner mappings included. */
+function valuesOf(prefix: string, schema: z.ZodType): ConfigField[] {
+  return objectsOf(schema)
     .flatMap(fieldsOf)
-    .map(([name, field]) => configField(`${prefix}${name}`, field));
-  return { title, intro, fields };
+    .flatMap(([name, field]) =>
+      objectsOf(field).length === 0
+        ? [configField(`${prefix}${name}`, field)]
+        : valuesOf(`${prefix}${name}.`, field),
+    );
+}
+
+function section(title: string, intro: string, prefix: string, schema: z.ZodType): Section {
+  return { title, intro, fields: valuesOf(prefix, schema) };
 }
 
 /** One section for a mapping, or one for each kind of a union. */
@@ -172,7 +182,8 @@ const INTRO = `# The run file
 <!-- Written by cli/commands/config-page.ts from the schemas; renew it with \`npx vitest run test/docs -u\`. -->
 
 A run file is YAML. It is read once, checked and then never changed. Unknown keys and values out of bounds are
-refused with a message; nothing is adjusted. Every key but \`environment.id\` has a default.
+refused with a message; nothing is adjusted. Every key but \`environment.id\` has a default,
+or belongs to a group that is \`null\` by default: \`groups\` and \`security.tls\`.
 
 \`--set key=value\` overrides one key, for instance \`--set actors.processes=4\`; the value is YAML. \`--seed 3\` is
 \`--set run.seed=3\`. \`skein schema\` prints the JSON Schema of the run file.
@@ -181,7 +192,7 @@ Four rules hold between keys:
 
 - \`coordinator.leaseSeconds\` is at least twice \`coordinator.heartbeatSeconds\`.
 - \`model.width\` of a transformer is a multiple of 2 · \`model.heads\`.
-- \`deterministic: true\` needs \`staleness.maxPolicyLag: 1\` and \`stop.wallSeconds: null\`.
+- \`deterministic: true\` needs \`staleness.maxPolicyLag: 1\`, \`stop.wallSeconds: null\` and \`groups: null\`.
 - \`deterministic: true\` needs \`recipe.params.batchSteps\` = \`actors.processes\` · \`threads\` · \`environments\` ·
   \`fragmentSteps\`.
 `;

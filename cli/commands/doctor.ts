@@ -4,7 +4,8 @@ import { runConfigSchema } from "../../core/config/schema.js";
 import { AUTO_ORDER, type EngineProbe } from "../../core/engine/select.js";
 import { messageOf } from "../../core/errors.js";
 import { skeinVersion } from "../../core/telemetry/version.js";
-import { createTransport } from "../../core/transport/create.js";
+import { createGrpcTransport } from "../../core/transport/grpc/index.js";
+import { natsServerComplaint, natsServerVersion } from "../supervisor/nats-server.js";
 import { engineProbes } from "./engine-probes.js";
 import type { CommandHost } from "./host.js";
 
@@ -18,7 +19,7 @@ interface Finding {
 
 async function loopback(): Promise<Finding> {
   const check = "gRPC on loopback";
-  const transport = createTransport(runConfigSchema.shape.transport.parse({}));
+  const transport = createGrpcTransport(runConfigSchema.shape.transport.parse({}));
   try {
     const server = await transport.serveRollouts(() => undefined, "127.0.0.1:0");
     await server.close();
@@ -28,6 +29,13 @@ async function loopback(): Promise<Finding> {
   } finally {
     await transport.close();
   }
+}
+
+function natsServer(): Finding {
+  const version = natsServerVersion();
+  const complaint = natsServerComplaint(version);
+  const detail = complaint ?? `${version}: skein train can start one for transport.kind nats`;
+  return { check: "nats-server", ok: complaint === null, optional: true, detail };
 }
 
 /** What `engine: auto` takes here, and why. */
@@ -69,6 +77,7 @@ export async function doctor(host: CommandHost, options: { readonly json: boolea
     })),
     autoChoice(engines),
     await loopback(),
+    natsServer(),
   ];
   const ok = findings.every((finding) => finding.ok || finding.optional);
   if (options.json) {

@@ -1,7 +1,9 @@
 /** What a command is given by the process: when to stop, where to write. */
 import type { ServiceHost } from "../../core/services.js";
+import type { Credentials } from "../../core/security/credentials.js";
 import type { ListeningEvent, RunEvent } from "../../core/progress.js";
 import { createLogger } from "../../core/telemetry/logger.js";
+import { createTransport } from "../../core/transport/create.js";
 import { jsonLine } from "../view/json.js";
 import { listeningLine } from "../view/plain.js";
 import { noticeText } from "../view/notice.js";
@@ -32,10 +34,17 @@ function plainLine(event: RunEvent): string | null {
 }
 
 /** A service's host that prints its events: all of them as JSON lines, or the notable ones for people. */
-export function serviceHost(host: CommandHost, role: ListeningEvent["role"], json: boolean): ServiceHost {
+export function serviceHost(
+  host: CommandHost,
+  role: ListeningEvent["role"],
+  credentials: Credentials,
+  json: boolean,
+): ServiceHost {
   return {
     log: createLogger({ role, level: "info" }),
     signal: host.signal,
+    credentials,
+    createTransport,
     emit: (event) => {
       const line = json ? jsonLine(event) : plainLine(event);
       if (line !== null) process.stdout.write(`${line}\n`);

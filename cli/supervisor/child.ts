@@ -21,6 +21,7 @@ export class Child {
   private readonly process: ChildProcess;
   private readonly log: WriteStream;
   private end: ChildEnd | null = null;
+  private readonly startedAt = performance.now();
 
   /** Starts `skein <args> --json`; `onEvent` gets its events. stderr goes to `logPath`. */
   constructor(
@@ -64,6 +65,11 @@ export class Child {
 
   get alive(): boolean {
     return this.end === null;
+  }
+
+  /** Since it was started. */
+  get milliseconds(): number {
+    return performance.now() - this.startedAt;
   }
 
   /** Asks the process to finish. */

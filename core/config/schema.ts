@@ -73,6 +73,14 @@ export const runConfigSchema = z.strictObject({
       threads: count("Threads of each actor process; each owns a vector environment and an engine", 1, 64),
       environments: count("Environment instances of each thread", 8, 65_536),
       fragmentSteps: count("Steps that each instance takes before a rollout is sent", 128, 65_536),
+      unsettledBytes: z
+        .int()
+        .min(1_048_576)
+        .max(Number.MAX_SAFE_INTEGER)
+        .default(536_870_912)
+        .describe(
+          "Size of the rollouts, sent and not yet settled by the learner, at which an actor process collects no more, bytes",
+        ),
       maxRestarts: z
         .int()
         .min(0)
@@ -86,6 +94,31 @@ export const runConfigSchema = z.strictObject({
     })
     .prefault({})
     .describe("The fleet"),
+  groups: z
+    .strictObject({
+      size: z
+        .int()
+        .min(2)
+        .max(1024)
+        .describe("Members of a group: episodes of one task from the same initial state"),
+      tasks: count("Tasks to choose from, each with an initial state of its own", 1, 1_000_000_000),
+      maxSteps: z
+        .int()
+        .min(0)
+        .max(1_000_000_000)
+        .default(0)
+        .describe("Steps at which a member's episode is cut; 0 = as many as the environment allows"),
+      deadlineSeconds: seconds(
+        "Time after which a group must be complete, else it is void whole",
+        120,
+        1,
+        86_400,
+      ),
+      maxAttempts: count("Times that a lost member is issued before its group is void", 3, 100),
+    })
+    .nullable()
+    .default(null)
+    .describe("Whole episodes in groups; null = fragments of fragmentSteps, seat by seat"),
   learner: z
     .strictObject({
       address: address.default("127.0.0.1:0").describe("Where the learner takes rollouts"),
@@ -99,6 +132,18 @@ export const runConfigSchema = z.strictObject({
         .max(1024)
         .default(0)
         .describe("Threads that the engine may use in the learner; 0 = as many as there are cores"),
+      ack: z
+        .enum(["onTrain", "onCheckpoint"])
+        .default("onTrain")
+        .describe(
+          "When a rollout is settled: once trained on, or once a checkpoint holds what was learned from it; until then it is delivered again after a crash",
+        ),
+      maxRestarts: z
+        .int()
+        .min(0)
+        .max(1000)
+        .default(3)
+        .describe("Times `skein train` replaces a dead learner, which goes on from its newest checkpoint"),
       checkpointEvery: count("Policy versions between two checkpoints", 20, 1_000_000),
       keepCheckpoints: count("Checkpoints kept; older ones are deleted", 3, 1_000_000),
       http: address
@@ -112,6 +157,7 @@ export const runConfigSchema = z.strictObject({
     .strictObject({
       address: address.default("127.0.0.1:0").describe("Where the coordinator serves control and weights"),
       heartbeatSeconds: seconds("Time between two heartbeats of an actor or learner", 1, 0.1, 60),
+      quarantineAfter: count("Refused rollouts after which an actor is shut out of the run", 3, 1_000_000),
       leaseSeconds: seconds(
         "Time after its last heartbeat at which an actor counts as dead and its work is void",
         5,
@@ -127,7 +173,30 @@ export const runConfigSchema = z.strictObject({
     .describe("The coordinator"),
   transport: z
     .strictObject({
-      kind: z.enum(["grpc"]).default("grpc").describe("What carries rollouts, weights and control"),
+      kind: z
+        .enum(["grpc", "nats"])
+        .default("grpc")
+        .describe("What carries rollouts, weights and control: gRPC, or a NATS server with JetStream"),
+      nats: z
+        .strictObject({
+          url: z
+            .string()
+            .regex(/^(nats|tls):\/\/[^\s/]+$/, "expected nats://host:port")
+            .nullable()
+            .default(null)
+            .describe("The NATS server; null = `skein train` starts one of its own"),
+          maxBytes: z
+            .int()
+            .min(1_048_576)
+            .max(Number.MAX_SAFE_INTEGER)
+            .default(4_294_967_296)
+            .describe(
+              "Largest size of the rollout queue on the server, bytes; a full queue holds the actors back",
+            ),
+          replicas: count("Servers of a cluster that keep each message", 1, 5),
+        })
+        .prefault({})
+        .describe("Used where kind is nats"),
       deadlineSeconds: seconds("Longest wait for the answer to one call", 15, 1, 600),
       keepaliveSeconds: seconds("Time between two keep-alive pings on an idle connection", 10, 1, 600),
       reconnectSeconds: seconds("Time without any answer after which a service gives up", 60, 1, 86_400),
@@ -147,6 +216,67 @@ export const runConfigSchema = z.strictObject({
     })
     .prefault({})
     .describe("The wires"),
+  weights: z
+    .strictObject({
+      deltas: z
+        .boolean()
+        .default(true)
+        .describe("Send only the entries that changed where that is smaller than all of them"),
+      anchorEvery: count("Versions after which all entries are sent again", 20, 100_000),
+      fanOut: z
+        .int()
+        .min(0)
+        .max(1024)
+        .default(4)
+        .describe(
+          "Actors that take weights from one process directly; the others take them from those. 0 = all from the coordinator",
+        ),
+      relayAddress: address
+        .default("127.0.0.1:0")
+        .describe("Where an actor hands weights on to others; not used with NATS, whose broker does"),
+    })
+    .prefault({})
+    .describe("How weights travel"),
+  security: z
+    .strictObject({
+      tls: z
+        .strictObject({
+          cert: z.string().min(1).describe("File with this service's certificate chain, PEM"),
+          key: z.string().min(1).describe("File with its private key, PEM"),
+          ca: z.string().min(1).describe("File with the certificates that sign the others', PEM"),
+          mutual: z
+            .boolean()
+            .default(false)
+            .describe("Clients must show a certificate signed by the same authority"),
+        })
+        .nullable()
+        .default(null)
+        .describe("Encryption of every port; null = none"),
+      tokenFile: z
+        .string()
+        .min(1)
+        .nullable()
+        .default(null)
+        .describe("File with the bearer token that every call and every page needs; null = none"),
+      maxCallsPerSecond: count(
+        "Calls that one connection may make, on average over a second",
+        10_000,
+        10_000_000,
+      ),
+    })
+    .prefault({})
+    .describe("Who may talk to the services"),
+  watchdog: z
+    .strictObject({
+      seconds: seconds(
+        "Time without progress after which a service says what it waits for and ends",
+        600,
+        1,
+        604_800,
+      ),
+    })
+    .prefault({})
+    .describe("No service waits for ever"),
   staleness: z
     .strictObject({
       maxPolicyLag: z
@@ -198,6 +328,11 @@ export const runConfigSchema = z.strictObject({
 });
 
 export type RunConfig = z.output<typeof runConfigSchema>;
+
+/** What a run is called in records, books and addresses. */
+export function runIdOf({ run }: Pick<RunConfig, "run">): string {
+  return `${run.name}-s${run.seed}`;
+}
 
 /** JSON Schema (2020-12) of the run file, for editors and other tools. */
 export function runConfigJsonSchema(): Record<string, unknown> {

@@ -57,21 +57,24 @@ export abstract class ArrayEnvironment implements VectorEnvironment {
   }
 
   reset(seeds: Uint32Array): void {
-    for (let i = 0; i < this.count; i++) {
-      this.random[i] = new Random(seeds[i] ?? 0);
-      this.restart(i);
-    }
+    for (let i = 0; i < this.count; i++) this.resetInstance(i, seeds[i] ?? 0);
   }
 
-  step(actions: ActionArray): void {
+  resetInstance(i: number, seed: number): void {
+    this.random[i] = new Random(seed);
+    this.restart(i);
+  }
+
+  step(actions: ActionArray, active: Uint8Array | null = null): void {
     for (let i = 0; i < this.count; i++) {
+      if (active !== null && active[i] !== 1) continue;
       this.advance(i, actions);
       const elapsed = ++this.elapsed[i]!;
       const truncated = this.terminated[i] === 0 && elapsed >= this.timeLimit ? 1 : 0;
       this.truncated[i] = truncated;
       if (this.terminated[i] === 1 || truncated === 1) {
         this.observe(i, this.finalObservations, i * this.observationWidth);
-        this.restart(i);
+        if (active === null) this.restart(i);
       } else {
         this.show(i);
       }

@@ -72,7 +72,13 @@ export interface VectorEnvironment {
   readonly actionMasks: Uint8Array | null;
   /** Seeds and resets every instance; `seeds` [count]. */
   reset(seeds: Uint32Array): void | Promise<void>;
-  step(actions: ActionArray): void | Promise<void>;
+  /** Seeds and resets instance i alone, to what `reset` with that seed makes of it; the others stay as they are. */
+  resetInstance(i: number, seed: number): void | Promise<void>;
+  /**
+   * All instances take a step. Or those that `active` [count] marks with 1: the others stay as they are, and one whose
+   * episode ended begins no other before its `resetInstance`. Instances fail each for itself (InstanceFailures).
+   */
+  step(actions: ActionArray, active?: Uint8Array | null): void | Promise<void>;
   close?(): void | Promise<void>;
 }
 

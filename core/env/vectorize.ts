@@ -1,9 +1,9 @@
 /**
  * A user's single `Environment` as a `VectorEnvironment`. All instances of one `step` run at once: where they
  * return promises they are awaited together; where none does, `step` itself is synchronous. What they return is
- * checked before it goes anywhere. After a failure the environment is usable again only from `reset` on.
+ * checked before it goes anywhere. An instance that failed is usable again only from its next reset on.
  */
-import { expectLength, messageOf, SkeinError, toSkeinError } from "../errors.js";
+import { expectLength, messageOf, SkeinError } from "../errors.js";
 import { Random } from "../random.js";
 import type {
   Action,
@@ -14,35 +14,9 @@ import type {
   StepResult,
   VectorEnvironment,
 } from "./environment.js";
+import { forEachInstance, isPromise, type Awaitable } from "./instances.js";
 import { choicesOf, widthOf, type Space } from "./spaces.js";
 import { complainAboutResult, writeActionMask, writeObservation } from "./step-result.js";
-
-type Awaitable<T> = T | Promise<T>;
-
-function isPromise<T>(value: Awaitable<T>): value is Promise<T> {
-  return typeof (value as Promise<T> | null | undefined)?.then === "function";
-}
-
-/** Runs `act` for 0 … count−1, all at once; a promise only where some `act` gave one. Throws the first failure. */
-function forEach(count: number, act: (i: number) => Awaitable<void>): Awaitable<void> {
-  const pending: Promise<void>[] = [];
-  const failures: SkeinError[] = [];
-  for (let i = 0; i < count; i++) {
-    try {
-      const running = act(i);
-      if (isPromise(running)) pending.push(running);
-    } catch (error) {
-      failures.push(toSkeinError(error));
-    }
-  }
-  if (pending.length > 0) {
-    // Awaited even after a failure: a promise left alone could reject unheard and end the process.
-    return Promise.all([...failures.map((failure) => Promise.reject(failure)), ...pending]).then(
-      () => undefined,
-    );
-  }
-  if (failures[0] !== undefined) throw failures[0];
-}
 
 interface Instance {
   readonly environment: Environment;
@@ -92,15 +66,18 @@ class UserVectorEnvironment implements VectorEnvironment {
 
   reset(seeds: Uint32Array): Awaitable<void> {
     expectLength("reset", "seeds", this.count, seeds.length);
-    return forEach(this.count, (i) => {
-      this.instances[i]!.random = new Random(seeds[i]!);
-      return this.begin(i, seeds[i]!);
-    });
+    return forEachInstance(this.count, (i) => this.resetInstance(i, seeds[i]!));
   }
 
-  step(actions: ActionArray): Awaitable<void> {
+  resetInstance(i: number, seed: number): Awaitable<void> {
+    this.instances[i]!.random = new Random(seed);
+    return this.begin(i, seed);
+  }
+
+  step(actions: ActionArray, active: Uint8Array | null = null): Awaitable<void> {
     expectLength("step", "actions", this.count * this.actionWidth, actions.length);
-    return forEach(this.count, (i) => {
+    return forEachInstance(this.count, (i) => {
+      if (active !== null && active[i] !== 1) return;
       const instance = this.instances[i]!;
       const action = actionOf(this.spec.actionSpace, actions, i * this.actionWidth);
       instance.elapsed++;
@@ -108,13 +85,13 @@ class UserVectorEnvironment implements VectorEnvironment {
         i,
         "step()",
         () => instance.environment.step(action),
-        (result) => this.accept(i, result),
+        (result) => this.accept(i, result, active === null),
       );
     });
   }
 
   close(): Awaitable<void> {
-    return forEach(this.count, (i) => {
+    return forEachInstance(this.count, (i) => {
       const { environment } = this.instances[i]!;
       return this.call(
         i,
@@ -155,8 +132,8 @@ class UserVectorEnvironment implements VectorEnvironment {
     );
   }
 
-  /** Takes one step's result; the instance of an episode that ended begins its next one. */
-  private accept(i: number, result: StepResult): Awaitable<void> {
+  /** Takes one step's result; the instance of an episode that ended begins its next one where `goesOn`. */
+  private accept(i: number, result: StepResult, goesOn: boolean): Awaitable<void> {
     const complaint = complainAboutResult(result);
     if (complaint !== null) throw this.refusal(i, "step()", complaint);
     const instance = this.instances[i]!;
@@ -166,7 +143,8 @@ class UserVectorEnvironment implements VectorEnvironment {
     this.rewards[i] = result.reward;
     this.terminated[i] = result.terminated ? 1 : 0;
     this.truncated[i] = truncated ? 1 : 0;
-    return ended ? this.begin(i, instance.random.nextUint32()) : this.askMask(i);
+    if (!ended) return this.askMask(i);
+    if (goesOn) return this.begin(i, instance.random.nextUint32());
   }
 
   private write(i: number, method: string, observation: Observation, out: Float32Array): void {

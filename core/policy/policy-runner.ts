@@ -6,14 +6,15 @@ import type { Model } from "../model/model.js";
 import { createPolicySampler, type PolicySampler } from "./policy-sampler.js";
 
 /**
- * For each step: `decide`, then `environment.step(environmentActions)`, then `forgetEnded`. Memory stays through a change of the
+ * For each step: `decide` or `decideEach`, then `environment.step(environmentActions)`, then `forgetEnded`. Memory stays through a change of the
  * engine's weights.
  */
 export class PolicyRunner {
   /** [count·S] memory of each instance before its next decision; zeros where an episode begins. Changed in place. */
   readonly states: Float32Array;
   private readonly sampler: PolicySampler;
-  private readonly stateWidth: number;
+  /** S */
+  readonly stateWidth: number;
 
   /** `model` is the one that `engine` runs. */
   constructor(
@@ -43,29 +44,44 @@ export class PolicyRunner {
 
   /** One action for what each instance shows now: drawn with `random`, or the most probable one where it is null. */
   async decide(random: Random | null): Promise<void> {
-    const { environment, engine, states } = this;
-    const { count: steps, observations, actionMasks } = environment;
-    const inputs = { steps, observations, actions: null, actionMasks };
-    let policy: Float32Array;
-    if (this.stateWidth === 0) {
-      ({ policy } = await engine.forward(inputs, ["policy"]));
-    } else {
-      const columns = await engine.forward({ ...inputs, states }, ["policy", "state"]);
-      policy = columns.policy;
-      states.set(columns.state);
-    }
+    const policy = await this.forward();
     if (random === null) this.sampler.greedy(policy);
     else this.sampler.sample(policy, random);
   }
 
+  /**
+   * The same, each instance drawing with its own of `randoms` [count], so that none has a part in another's actions.
+   * Those with null get no new action.
+   */
+  async decideEach(randoms: readonly (Random | null)[]): Promise<void> {
+    const policy = await this.forward();
+    randoms.forEach((random, i) => {
+      if (random !== null) this.sampler.sampleInstance(policy, i, random);
+    });
+  }
+
   /** After the environment stepped: an instance whose episode ended begins the next one without memory. */
   forgetEnded(): void {
-    const { environment, states, stateWidth } = this;
+    const { environment, stateWidth } = this;
     if (stateWidth === 0) return;
     for (let i = 0; i < environment.count; i++) {
-      if (environment.terminated[i] === 1 || environment.truncated[i] === 1) {
-        states.fill(0, i * stateWidth, (i + 1) * stateWidth);
-      }
+      if (environment.terminated[i] === 1 || environment.truncated[i] === 1) this.forget(i);
     }
+  }
+
+  /** Instance i begins an episode. */
+  forget(i: number): void {
+    this.states.fill(0, i * this.stateWidth, (i + 1) * this.stateWidth);
+  }
+
+  /** The policy column [count·P] for what each instance shows now; advances the memory. */
+  private async forward(): Promise<Float32Array> {
+    const { environment, engine, states } = this;
+    const { count: steps, observations, actionMasks } = environment;
+    const inputs = { steps, observations, actions: null, actionMasks };
+    if (this.stateWidth === 0) return (await engine.forward(inputs, ["policy"])).policy;
+    const { policy, state } = await engine.forward({ ...inputs, states }, ["policy", "state"]);
+    states.set(state);
+    return policy;
   }
 }

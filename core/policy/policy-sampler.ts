@@ -14,34 +14,48 @@ export interface PolicySampler {
   readonly environmentActions: ActionArray;
   /** Log-probabilities of `actions`, nats, [count]. */
   readonly logprobs: Float32Array;
-  /** policy [count · P] → `actions` and `logprobs`. */
+  /** policy [count · P] → `actions` and `logprobs`, drawn instance after instance. */
   sample(policy: Float32Array, random: Random): void;
+  /** The same for instance i alone. */
+  sampleInstance(policy: Float32Array, i: number, random: Random): void;
   /** policy [count · P] → the most probable actions in `actions`. */
   greedy(policy: Float32Array): void;
+}
+
+/** `sample` in terms of `sampleInstance`. */
+function inTurn(
+  count: number,
+  sampleInstance: PolicySampler["sampleInstance"],
+): Pick<PolicySampler, "sample" | "sampleInstance"> {
+  return {
+    sampleInstance,
+    sample(policy, random) {
+      for (let i = 0; i < count; i++) sampleInstance(policy, i, random);
+    },
+  };
 }
 
 /** Independent categoricals side by side: logits [count · Σ sizes], actions [count · sizes.length]. */
 function categoricalSampler(sizes: readonly number[], count: number): PolicySampler {
   const actions = new Int32Array(count * sizes.length);
   const logprobs = new Float32Array(count);
+  const choices = sizes.reduce((sum, n) => sum + n, 0);
   return {
     actions,
     environmentActions: actions,
     logprobs,
-    sample(policy, random) {
-      let at = 0;
-      for (let i = 0; i < count; i++) {
-        let logprob = 0;
-        for (let k = 0; k < sizes.length; k++) {
-          const n = sizes[k]!;
-          const action = sampleCategorical(policy, at, n, random.uniform());
-          actions[i * sizes.length + k] = action;
-          logprob += categoricalLogprob(policy, at, n, action);
-          at += n;
-        }
-        logprobs[i] = logprob;
+    ...inTurn(count, (policy, i, random) => {
+      let at = i * choices;
+      let logprob = 0;
+      for (let k = 0; k < sizes.length; k++) {
+        const n = sizes[k]!;
+        const action = sampleCategorical(policy, at, n, random.uniform());
+        actions[i * sizes.length + k] = action;
+        logprob += categoricalLogprob(policy, at, n, action);
+        at += n;
       }
-    },
+      logprobs[i] = logprob;
+    }),
     greedy(policy) {
       let at = 0;
       for (let i = 0; i < actions.length; i++) {
@@ -61,14 +75,12 @@ function gaussianSampler(width: number, count: number): PolicySampler {
     actions,
     environmentActions: actions,
     logprobs,
-    sample(policy, random) {
-      for (let i = 0; i < count; i++) {
-        for (let k = 0; k < width; k++) normals[k] = random.normal();
-        const [mean, logStd, at] = [2 * i * width, 2 * i * width + width, i * width];
-        sampleGaussian(policy, mean, policy, logStd, normals, 0, width, actions, at);
-        logprobs[i] = gaussianLogprob(policy, mean, policy, logStd, actions, at, width);
-      }
-    },
+    ...inTurn(count, (policy, i, random) => {
+      for (let k = 0; k < width; k++) normals[k] = random.normal();
+      const [mean, logStd, at] = [2 * i * width, 2 * i * width + width, i * width];
+      sampleGaussian(policy, mean, policy, logStd, normals, 0, width, actions, at);
+      logprobs[i] = gaussianLogprob(policy, mean, policy, logStd, actions, at, width);
+    }),
     greedy(policy) {
       for (let i = 0; i < count; i++) {
         for (let k = 0; k < width; k++) actions[i * width + k] = policy[2 * i * width + k]!;
@@ -84,24 +96,23 @@ function tanhGaussianSampler({ low, high }: BoxSpace, count: number): PolicySamp
   const { actions, logprobs } = gaussian as PolicySampler & { readonly actions: Float32Array };
   const environmentActions = new Float32Array(actions.length);
   const logHalfRange = logHalfRanges(low, high);
-  const squashAll = (): void => {
-    for (let i = 0; i < actions.length; i++) {
-      environmentActions[i] = squash(actions[i]!, low[i % width]!, high[i % width]!);
+  const squashInstance = (i: number): void => {
+    for (let k = 0; k < width; k++) {
+      environmentActions[i * width + k] = squash(actions[i * width + k]!, low[k]!, high[k]!);
     }
   };
   return {
     actions,
     environmentActions,
     logprobs,
-    sample(policy, random) {
-      gaussian.sample(policy, random);
-      for (let i = 0; i < count; i++)
-        logprobs[i]! -= squashCorrection(actions, i * width, width, logHalfRange);
-      squashAll();
-    },
+    ...inTurn(count, (policy, i, random) => {
+      gaussian.sampleInstance(policy, i, random);
+      logprobs[i]! -= squashCorrection(actions, i * width, width, logHalfRange);
+      squashInstance(i);
+    }),
     greedy(policy) {
       gaussian.greedy(policy);
-      squashAll();
+      for (let i = 0; i < count; i++) squashInstance(i);
     },
   };
 }

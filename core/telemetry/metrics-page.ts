@@ -1,18 +1,14 @@
 /** docs/metrics.md, written from the metric tables. */
 import { markdownTable } from "../markdown.js";
-import {
-  actorMetricTable,
-  buildInfoDescriptor,
-  coordinatorMetricTable,
-  learnerMetricTable,
-  type MetricDescriptor,
-  type MetricTable,
-} from "./metric-tables.js";
+import { actorMetricTable } from "./tables/actor.js";
+import { coordinatorMetricTable } from "./tables/coordinator.js";
+import { buildInfoDescriptor, type MetricDescriptor, type MetricTable } from "./tables/descriptor.js";
+import { learnerMetricTable } from "./tables/learner.js";
 
 function typeText(d: MetricDescriptor): string {
   if (d.type === "labelled") return `gauge by \`${d.label}\``;
   if (d.type === "state") return `gauge by \`${d.label}\` (${d.states.join(", ")})`;
-  return d.type;
+  return "label" in d ? `${d.type} by \`${d.label}\` (${d.values.join(", ")})` : d.type;
 }
 
 function section(title: string, intro: string, table: MetricTable): string[] {
@@ -50,7 +46,7 @@ export function metricsPage(): string {
   return [
     "# Metrics",
     "",
-    "<!-- Written from core/telemetry/metric-tables.ts by core/telemetry/metrics-page.ts; renew it with `npx vitest run test/telemetry -u`. -->",
+    "<!-- Written from core/telemetry/tables by core/telemetry/metrics-page.ts; renew it with `npx vitest run test/telemetry -u`. -->",
     "",
     "Every service answers `GET /metrics` (Prometheus text) and `GET /healthz` (JSON; 200 = healthy, 503 = not) on its",
     "`http` address. Names are `skein_<role>_<what>_<unit>`. Durations are in seconds. Counters end in `_total` and count",

@@ -7,19 +7,20 @@
  */
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from "prom-client";
 import { SkeinError } from "../errors.js";
-import {
-  actorMetricTable,
-  buildInfoDescriptor,
-  coordinatorMetricTable,
-  learnerMetricTable,
-  type MetricDescriptor,
-  type MetricTable,
-} from "./metric-tables.js";
+import { actorMetricTable } from "./tables/actor.js";
+import { coordinatorMetricTable } from "./tables/coordinator.js";
+import { buildInfoDescriptor, type MetricDescriptor, type MetricTable } from "./tables/descriptor.js";
+import { learnerMetricTable } from "./tables/learner.js";
 import { skeinVersion } from "./version.js";
 
 export interface CounterHandle {
   /** Adds `by` ≥ 0 (1 by default). */
   inc(by?: number): void;
+}
+
+export interface LabelledCounterHandle {
+  /** Adds `by` ≥ 0 (1 by default). */
+  inc(label: string, by?: number): void;
 }
 
 export interface GaugeHandle {
@@ -28,6 +29,8 @@ export interface GaugeHandle {
 
 export interface LabelledGaugeHandle {
   set(label: string, value: number): void;
+  /** Exactly these values, by label: the others are gone. */
+  replace(values: Readonly<Record<string, number>>): void;
 }
 
 export interface StateHandle<S extends string> {
@@ -40,15 +43,24 @@ export interface HistogramHandle {
   observe(value: number): void;
 }
 
+export interface LabelledHistogramHandle {
+  /** In the descriptor's unit. */
+  observe(label: string, value: number): void;
+}
+
 type HandleOf<D extends MetricDescriptor> = D extends { type: "counter" }
-  ? CounterHandle
+  ? D extends { label: string }
+    ? LabelledCounterHandle
+    : CounterHandle
   : D extends { type: "gauge" }
     ? GaugeHandle
     : D extends { type: "labelled" }
       ? LabelledGaugeHandle
       : D extends { type: "state"; states: readonly (infer S extends string)[] }
         ? StateHandle<S>
-        : HistogramHandle;
+        : D extends { label: string }
+          ? LabelledHistogramHandle
+          : HistogramHandle;
 
 /** What serves /metrics: enough of prom-client's registry, without its name. */
 export interface MetricsRegistry {
@@ -82,6 +94,13 @@ function createHandle(d: MetricDescriptor, registry: Registry): HandleOf<MetricD
   const base = { name: d.name, help: `${d.help} (${d.unit})`, registers: [registry] };
   switch (d.type) {
     case "counter": {
+      if ("label" in d) {
+        const counter = new Counter({ ...base, labelNames: [d.label] });
+        for (const value of d.values) counter.inc({ [d.label]: value }, 0);
+        return {
+          inc: (value: string, by = 1) => counter.inc({ [d.label]: value }, expectAmount(d.name, by)),
+        };
+      }
       const counter = new Counter(base);
       return { inc: (by = 1) => counter.inc(expectAmount(d.name, by)) };
     }
@@ -91,7 +110,12 @@ function createHandle(d: MetricDescriptor, registry: Registry): HandleOf<MetricD
     }
     case "labelled": {
       const gauge = new Gauge({ ...base, labelNames: [d.label] });
-      return { set: (label: string, value: number) => gauge.set({ [d.label]: label }, value) };
+      const set = (label: string, value: number): void => gauge.set({ [d.label]: label }, value);
+      const replace = (values: Readonly<Record<string, number>>): void => {
+        gauge.reset();
+        for (const [label, value] of Object.entries(values)) set(label, value);
+      };
+      return { set, replace };
     }
     case "state": {
       const gauge = new Gauge({ ...base, labelNames: [d.label] });
@@ -102,7 +126,16 @@ function createHandle(d: MetricDescriptor, registry: Registry): HandleOf<MetricD
       return { set };
     }
     case "histogram": {
-      const histogram = new Histogram({ ...base, buckets: [...d.buckets] });
+      const buckets = [...d.buckets];
+      if ("label" in d) {
+        const histogram = new Histogram({ ...base, buckets, labelNames: [d.label] });
+        for (const value of d.values) histogram.zero({ [d.label]: value });
+        return {
+          observe: (label: string, value: number) =>
+            histogram.observe({ [d.label]: label }, expectAmount(d.name, value)),
+        };
+      }
+      const histogram = new Histogram({ ...base, buckets });
       return { observe: (value: number) => histogram.observe(expectAmount(d.name, value)) };
     }
   }

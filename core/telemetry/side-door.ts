@@ -1,9 +1,10 @@
 /** Serves a service's /metrics and /healthz where its run file says so. */
+import type { Security } from "../security/credentials.js";
 import { serveTelemetry, type Health } from "./http.js";
 import type { MetricsRegistry } from "./metrics.js";
 
 export interface SideDoor {
-  /** `http://host:port`; empty where nothing is served. */
+  /** `http://host:port` or `https://host:port`; empty where nothing is served. */
   readonly url: string;
   close(): Promise<void>;
 }
@@ -13,6 +14,7 @@ export async function openSideDoor(
   address: string | null,
   registry: MetricsRegistry,
   health: () => Health,
+  security: Security,
 ): Promise<SideDoor> {
   if (address === null) return { url: "", close: () => Promise.resolve() };
   const at = address.lastIndexOf(":");
@@ -21,5 +23,6 @@ export async function openSideDoor(
     port: Number(address.slice(at + 1)),
     registry,
     health,
+    security,
   });
 }

@@ -1,64 +1,82 @@
-/** Rollouts and weights as bytes: skein.v1.Rollout and skein.v1.Weights. Decoding views the bytes it is given. */
+/** Rollouts as bytes: skein.v1.Rollout. Decoding views the bytes it is given. */
 import { SkeinError } from "../errors.js";
-import type { DType, NamedTensor, Rollout, RolloutColumns, WeightsSnapshot } from "../types.js";
-import { ColumnReader, columnsComplaint, toColumn, type WireColumn } from "./columns.js";
-import { corrupt, messageCodec } from "./schema.js";
-import { arrayOf, bytesOf, type WireDType } from "./typed-bytes.js";
+import type { Rollout, RolloutColumns } from "../types.js";
+import { columnParts, ColumnReader, columnsComplaint, toColumn, type WireColumn } from "./columns.js";
+import { together } from "./parts.js";
+import { messageCodec } from "./schema.js";
 
 interface WireRollout {
   readonly runId: string;
   readonly rolloutId: string;
   readonly actorId: string;
   readonly seat: number;
-  readonly sequence: number;
+  readonly requestId: number;
+  readonly task: string;
+  readonly group: number;
+  readonly member: number;
+  readonly attempt: number;
   readonly collectSeconds: number;
   readonly columns: readonly WireColumn[];
   readonly stepExtras: readonly WireColumn[];
   readonly rowCounters: readonly WireColumn[];
 }
 
-interface WireWeights {
-  readonly version: number;
-  readonly tensors: readonly {
-    readonly name: string;
-    readonly dtype: string | number;
-    readonly shape: readonly number[];
-    readonly data: Uint8Array;
-  }[];
+const rolloutMessage = messageCodec<WireRollout>("Rollout");
+/** All of a rollout but its columns. */
+const rolloutHead = messageCodec<Omit<Rollout, "columns">>("Rollout");
+/** Field numbers of Rollout. */
+const COLUMNS = 7;
+const STEP_EXTRAS = 8;
+const ROW_COUNTERS = 9;
+
+/** Everything of a rollout but its columns. */
+function headOf(rollout: Omit<Rollout, "columns">): Omit<Rollout, "columns"> {
+  const { runId, rolloutId, requestId, task, group, member, attempt, actorId, seat, collectSeconds } =
+    rollout;
+  return { runId, rolloutId, requestId, task, group, member, attempt, actorId, seat, collectSeconds };
 }
 
-const rolloutMessage = messageCodec<WireRollout>("Rollout");
-const weightsMessage = messageCodec<WireWeights>("Weights");
-
-/** Copies the rollout into bytes. Throws SHAPE where its columns contradict one another. */
-export function encodeRollout(rollout: Rollout): Uint8Array {
+/**
+ * The rollout's bytes in pieces, of which the long ones are its own arrays: to be copied before those change. Every
+ * column lies at a multiple of 4 bytes, so that a decoder can view it. Throws SHAPE where columns contradict one
+ * another.
+ */
+export function rolloutParts(rollout: Rollout): Uint8Array[] {
   const c = rollout.columns;
   const complaint = columnsComplaint(c);
   if (complaint !== null) throw new SkeinError("SHAPE", `rollout ${rollout.rolloutId}: ${complaint}`);
-  const { runId, rolloutId, actorId, seat, sequence, collectSeconds } = rollout;
-  return rolloutMessage.encode({
-    ...{ runId, rolloutId, actorId, seat, sequence, collectSeconds },
-    columns: [
-      toColumn("offsets", c.offsets),
-      toColumn("observations", c.observations, c.observationWidth),
-      toColumn("actions", c.actions, c.actionWidth),
-      toColumn("actionMasks", c.actionMasks, c.actionMaskWidth),
-      toColumn("behaviorLogprobs", c.behaviorLogprobs),
-      toColumn("rewards", c.rewards),
-      toColumn("mask", c.mask),
-      toColumn("versionRunLengths", c.versionRunLengths),
-      toColumn("versionRunValues", c.versionRunValues),
-      toColumn("initialStates", c.initialStates, c.stateWidth),
-      toColumn("finalObservations", c.finalObservations, c.observationWidth),
-      toColumn("terminated", c.terminated),
-      toColumn("truncated", c.truncated),
-      toColumn("stopReasons", c.stopReasons),
-      toColumn("trajectoryIds", c.trajectoryIds),
-      toColumn("seeds", c.seeds),
-    ],
-    stepExtras: Object.entries(c.stepExtras).map(([name, array]) => toColumn(name, array)),
-    rowCounters: Object.entries(c.rowCounters).map(([name, array]) => toColumn(name, array)),
-  });
+  const parts = [rolloutHead.encode(headOf(rollout))];
+  let at = parts[0]!.byteLength;
+  const put = (field: number, column: WireColumn): void => {
+    for (const part of columnParts(field, column, at)) {
+      parts.push(part);
+      at += part.byteLength;
+    }
+  };
+  put(COLUMNS, toColumn("offsets", c.offsets));
+  put(COLUMNS, toColumn("observations", c.observations, c.observationWidth));
+  put(COLUMNS, toColumn("actions", c.actions, c.actionWidth));
+  put(COLUMNS, toColumn("actionMasks", c.actionMasks, c.actionMaskWidth));
+  put(COLUMNS, toColumn("behaviorLogprobs", c.behaviorLogprobs));
+  put(COLUMNS, toColumn("rewards", c.rewards));
+  put(COLUMNS, toColumn("mask", c.mask));
+  put(COLUMNS, toColumn("versionRunLengths", c.versionRunLengths));
+  put(COLUMNS, toColumn("versionRunValues", c.versionRunValues));
+  put(COLUMNS, toColumn("initialStates", c.initialStates, c.stateWidth));
+  put(COLUMNS, toColumn("finalObservations", c.finalObservations, c.observationWidth));
+  put(COLUMNS, toColumn("terminated", c.terminated));
+  put(COLUMNS, toColumn("truncated", c.truncated));
+  put(COLUMNS, toColumn("stopReasons", c.stopReasons));
+  put(COLUMNS, toColumn("trajectoryIds", c.trajectoryIds));
+  put(COLUMNS, toColumn("seeds", c.seeds));
+  for (const [name, array] of Object.entries(c.stepExtras)) put(STEP_EXTRAS, toColumn(name, array));
+  for (const [name, array] of Object.entries(c.rowCounters)) put(ROW_COUNTERS, toColumn(name, array));
+  return parts;
+}
+
+/** Copies the rollout into bytes. Throws SHAPE where its columns contradict one another. */
+export function encodeRollout(rollout: Rollout): Uint8Array {
+  return together(rolloutParts(rollout));
 }
 
 /** Throws MESSAGE_CORRUPT where the bytes are no rollout or its columns contradict one another. */
@@ -99,47 +117,5 @@ export function decodeRollout(bytes: Uint8Array): Rollout {
   reader.expectEmpty();
   const complaint = columnsComplaint(columns);
   if (complaint !== null) throw new SkeinError("MESSAGE_CORRUPT", `${where}: ${complaint}`);
-  const { runId, rolloutId, actorId, seat, sequence, collectSeconds } = wire;
-  return { runId, rolloutId, actorId, seat, sequence, collectSeconds, columns };
-}
-
-const wireDType: Readonly<Record<DType, WireDType>> = { float32: "DTYPE_FLOAT32", int32: "DTYPE_INT32" };
-
-/** Copies the snapshot into bytes. Throws SHAPE where a tensor's data contradict its shape. */
-export function encodeWeights(snapshot: WeightsSnapshot): Uint8Array {
-  for (const tensor of snapshot.tensors) {
-    const expected = elements(tensor.shape);
-    if (tensor.data.length !== expected) {
-      const got = `[${tensor.data.length}]`;
-      throw new SkeinError("SHAPE", `tensor "${tensor.name}": expected data [${expected}], got ${got}`);
-    }
-  }
-  return weightsMessage.encode({
-    version: snapshot.version,
-    tensors: snapshot.tensors.map(({ name, dtype, shape, data }) => ({
-      name,
-      dtype: wireDType[dtype],
-      shape,
-      data: bytesOf(data),
-    })),
-  });
-}
-
-/** Throws MESSAGE_CORRUPT where the bytes are no snapshot or a tensor's data contradict its shape. */
-export function decodeWeights(bytes: Uint8Array): WeightsSnapshot {
-  const wire = weightsMessage.decode(bytes);
-  const tensors = wire.tensors.map(({ name, dtype, shape, data }): NamedTensor => {
-    const where = `weights ${wire.version}, tensor "${name}"`;
-    const array = arrayOf(where, dtype, data);
-    const expected = elements(shape);
-    if (array.length !== expected) throw corrupt(where, `data [${expected}]`, `[${array.length}]`);
-    if (array instanceof Float32Array) return { name, dtype: "float32", shape, data: array };
-    if (array instanceof Int32Array) return { name, dtype: "int32", shape, data: array };
-    throw corrupt(where, "float32 or int32", String(dtype));
-  });
-  return { version: wire.version, tensors };
-}
-
-function elements(shape: readonly number[]): number {
-  return shape.reduce((product, size) => product * size, 1);
+  return { ...headOf(wire), columns };
 }

@@ -1,7 +1,8 @@
 /** Named columns on the wire, and what a set of rollout columns must satisfy on both sides of it. */
 import type { RolloutColumns } from "../types.js";
 import { rowCount, stepCount } from "../types.js";
-import { corrupt } from "./schema.js";
+import { alignedPrefix, prefixOf } from "./parts.js";
+import { corrupt, messageCodec } from "./schema.js";
 import { arrayOf, bytesOf, dtypeOf, type ColumnArray } from "./typed-bytes.js";
 
 /** Decoded shape of skein.v1.Column. */
@@ -14,6 +15,23 @@ export interface WireColumn {
 
 export function toColumn(name: string, array: ColumnArray, width = 1): WireColumn {
   return { name, dtype: dtypeOf(array), width, data: bytesOf(array) };
+}
+
+const columnHead = messageCodec<Omit<WireColumn, "data">>("Column");
+/** Field numbers of Column. */
+const DATA = { field: 4, padding: 5 };
+
+/** A column as field `field` of a message of which `at` bytes stand before; its data at a multiple of 4 bytes. */
+export function columnParts(field: number, { data, ...head }: WireColumn, at: number): Uint8Array[] {
+  const about = columnHead.encode(head);
+  const within = (before: number): Uint8Array =>
+    alignedPrefix(DATA, data.byteLength, before + about.byteLength);
+  const sized = (prefix: Uint8Array): Uint8Array =>
+    prefixOf(field, about.byteLength + prefix.byteLength + data.byteLength);
+  // The padding changes the length of the whole, which may take a byte more to say: then data is not aligned.
+  const outside = sized(within(at)).byteLength;
+  const prefix = within(at + outside);
+  return [sized(prefix), about, prefix, data];
 }
 
 /** Takes the columns of one message by name; each exactly once. Throws MESSAGE_CORRUPT. */

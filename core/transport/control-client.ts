@@ -2,13 +2,10 @@
  * A coordinator from afar. Every call is repeated while the connection is broken, up to `reconnectSeconds`, so the
  * coordinator may see a call twice: all of them are harmless to repeat.
  */
-import type { WeightsSnapshot } from "../types.js";
-import { decodeWeights, encodeWeights } from "./codec.js";
 import { exchange } from "./exchange.js";
-import { encodeFrames, FrameAssembler, tooLong } from "./frames.js";
+import { tooLong } from "./frames.js";
 import * as messages from "./messages.js";
 import { closedHere, persist } from "./retry.js";
-import { corrupt } from "./schema.js";
 import type {
   AcquireReply,
   AcquireRequest,
@@ -22,7 +19,13 @@ import type {
   ReportRequest,
   RunStatus,
   TransportOptions,
+  WatchRequest,
+  WeightsAnnouncement,
+  WeightsDelivery,
+  WeightsRequest,
 } from "./transport.js";
+import { fetchOnce } from "./weights-client.js";
+import { framesOf } from "./weights-service.js";
 import { WeightsWatch } from "./weights-watch.js";
 import type { Wire } from "./wire.js";
 
@@ -63,36 +66,44 @@ export class ControlClient implements Control, Closable {
     return messages.statusReply.decode(await this.call("Status", messages.nothing));
   }
 
-  async publishWeights(snapshot: WeightsSnapshot): Promise<void> {
-    const bytes = encodeWeights(snapshot);
-    const limit = this.options.maxMessageBytes;
-    if (bytes.byteLength > limit) throw tooLong(`weights ${snapshot.version}`, bytes.byteLength, limit);
-    const frames = encodeFrames(snapshot.version, bytes, this.options.chunkBytes);
-    await this.exchange("PublishWeights", frames, () => () => undefined);
+  async pause(request: { readonly seconds: number; readonly reason: string }): Promise<void> {
+    await this.call("Pause", messages.pauseRequest.encode(request));
   }
 
-  async fetchWeights(version: number): Promise<WeightsSnapshot> {
-    let snapshot: WeightsSnapshot | null = null;
-    await this.exchange("FetchWeights", [messages.fetchRequest.encode({ version })], () => {
-      const assembler = new FrameAssembler(this.options.maxMessageBytes);
-      return (bytes) => {
-        const message = assembler.push(bytes);
-        if (message !== null) snapshot = decodeWeights(message.bytes);
-      };
+  async resume(): Promise<void> {
+    await this.call("Resume", messages.nothing);
+  }
+
+  async publishWeights(delivery: WeightsDelivery): Promise<void> {
+    const { maxMessageBytes, chunkBytes } = this.options;
+    const { version } = delivery.manifest;
+    const bytes = delivery.payload.byteLength;
+    if (bytes > maxMessageBytes) throw tooLong(`weights ${version}`, bytes, maxMessageBytes);
+    await this.persist((connectBy) => {
+      const limits = { stallSeconds: this.options.deadlineSeconds, connectBy };
+      return exchange(
+        this.wire,
+        "PublishWeights",
+        framesOf(delivery, 1, chunkBytes),
+        () => undefined,
+        limits,
+      );
     });
-    if (snapshot === null) throw corrupt(`weights ${version}`, "a snapshot", "none");
-    return snapshot;
+  }
+
+  fetchWeights(request: WeightsRequest): Promise<WeightsDelivery> {
+    return this.persist((connectBy) => fetchOnce(this.wire, request, this.options, connectBy));
   }
 
   async *watchWeights(
-    afterVersion: number,
+    request: WatchRequest,
     signal: AbortSignal,
-  ): AsyncGenerator<WeightsSnapshot, void, undefined> {
+  ): AsyncGenerator<WeightsAnnouncement, void, undefined> {
     if (this.closed.signal.aborted) throw closedHere(this.wire.address);
-    const watch = new WeightsWatch(this.wire, this.options, afterVersion);
+    const watch = new WeightsWatch(this.wire, this.options, request);
     this.watches.add(watch);
     try {
-      yield* watch.snapshots(signal);
+      yield* watch.announcements(signal);
     } finally {
       this.watches.delete(watch);
     }
@@ -107,21 +118,10 @@ export class ControlClient implements Control, Closable {
   }
 
   private call(method: string, request: Uint8Array): Promise<Uint8Array> {
-    const { reconnectSeconds } = this.options;
-    return persist(this.wire.address, reconnectSeconds, this.closed.signal, (connectBy) =>
-      this.wire.call(method, request, connectBy),
-    );
+    return this.persist((connectBy) => this.wire.call(method, request, connectBy));
   }
 
-  private exchange(
-    method: string,
-    outgoing: readonly Uint8Array[],
-    /** Makes a fresh listener for each attempt. */
-    listener: () => (bytes: Uint8Array) => void,
-  ): Promise<void> {
-    const { reconnectSeconds, deadlineSeconds } = this.options;
-    return persist(this.wire.address, reconnectSeconds, this.closed.signal, (connectBy) => {
-      return exchange(this.wire, method, outgoing, listener(), { stallSeconds: deadlineSeconds, connectBy });
-    });
+  private persist<T>(attempt: (connectBy: number) => Promise<T>): Promise<T> {
+    return persist(this.wire.address, this.options.reconnectSeconds, this.closed.signal, attempt);
   }
 }

@@ -16,13 +16,13 @@ export interface ExchangeLimits {
 export function exchange(
   wire: Wire,
   method: string,
-  outgoing: readonly Uint8Array[],
+  outgoing: Iterable<Uint8Array>,
   onMessage: (bytes: Uint8Array) => void,
   limits: ExchangeLimits,
 ): Promise<void> {
   return new Promise((resolve, reject) => {
     let open = false;
-    let written = 0;
+    const unwritten = outgoing[Symbol.iterator]();
     let timer: NodeJS.Timeout | undefined;
     const settle = (error: LinkBroken | SkeinError | null): void => {
       clearTimeout(timer);
@@ -42,8 +42,8 @@ export function exchange(
       }, limit);
     };
     const pump = (): void => {
-      while (written < outgoing.length) {
-        if (!stream.write(outgoing[written++]!)) return;
+      for (let next = unwritten.next(); next.done !== true; next = unwritten.next()) {
+        if (!stream.write(next.value)) return;
       }
       stream.end();
     };

@@ -1,4 +1,5 @@
 /** Patience with a peer that cannot be reached: growing pauses between attempts, and an end to them. */
+import { setMaxListeners } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 import { SkeinError } from "../errors.js";
 import { LinkBroken } from "./wire.js";
@@ -48,6 +49,8 @@ export async function persist<T>(
   closed: AbortSignal,
   attempt: (connectBy: number) => Promise<T>,
 ): Promise<T> {
+  // One listener for every call that waits: an actor has some for each of its threads.
+  setMaxListeners(0, closed);
   const started = performance.now();
   const connectBy = started + 1000 * reconnectSeconds;
   const backoff = new Backoff();

@@ -1,14 +1,15 @@
 /**
  * The receiving side of rollouts: the Learner service. Always: deliveries of one stream are handed over in the order
- * in which they came; at most `credits` of them are unanswered, then the stream is not read; every delivery is
- * answered once. What is answered after its stream broke is lost on the way: the sender sends that rollout again.
+ * in which they came; at most `credits` of them are untaken, then the stream is not read; every delivery is settled
+ * once. What is settled after its stream broke is lost on the way: the sender sends that rollout again.
  */
 import { messageOf, toSkeinError, type ErrorCode } from "../errors.js";
 import { decodeRollout } from "./codec.js";
 import { FrameAssembler, type Message } from "./frames.js";
-import { rolloutAck } from "./messages.js";
+import { rolloutAck, type AckKind, type RolloutAck } from "./messages.js";
 import { LEARNER_SERVICE } from "./schema.js";
 import type { DeliveryHandler, TransportOptions } from "./transport.js";
+import { Stall } from "./stall.js";
 import { unknownMethod, type ServedListener, type ServedStream, type Service } from "./wire.js";
 
 /** Offers `onDelivery` to senders. A delivery whose handler throws is rejected with what it threw. */
@@ -20,19 +21,20 @@ export function learnerService(onDelivery: DeliveryHandler, options: TransportOp
   };
 }
 
-interface Verdict {
-  readonly accepted: boolean;
-  readonly reason: string;
-  readonly code: ErrorCode | "";
-}
+const NOTHING = { messageId: 0, rolloutId: "", reason: "", code: "" } as const;
 
-const ACCEPTED: Verdict = { accepted: true, reason: "", code: "" };
+/** Acknowledgements that a sender may leave unread before it is not read from any more either. */
+const MOST_UNREAD = 4096;
 
 class RolloutReceiver implements ServedListener {
   private readonly assembler: FrameAssembler;
-  private unanswered = 0;
+  private untaken = 0;
+  private unsettled = 0;
+  private unread = 0;
   private halfClosed = false;
   private over = false;
+  private paused = false;
+  private readonly stall: Stall;
 
   constructor(
     private readonly stream: ServedStream,
@@ -40,7 +42,8 @@ class RolloutReceiver implements ServedListener {
     private readonly options: TransportOptions,
   ) {
     this.assembler = new FrameAssembler(options.maxMessageBytes);
-    this.write(0, "", ACCEPTED);
+    this.stall = new Stall(options.deadlineSeconds, (error) => this.fail(error));
+    this.say({ ...NOTHING, kind: "greeting" });
   }
 
   onMessage(bytes: Uint8Array): void {
@@ -48,6 +51,7 @@ class RolloutReceiver implements ServedListener {
     try {
       const message = this.assembler.push(bytes);
       if (message !== null) this.deliver(message);
+      this.stall.await(this.assembler.partial && !this.paused);
     } catch (error) {
       this.fail(error);
     }
@@ -58,7 +62,7 @@ class RolloutReceiver implements ServedListener {
     try {
       this.assembler.expectWhole();
       this.halfClosed = true;
-      this.endWhenAnswered();
+      this.endWhenSettled();
     } catch (error) {
       this.fail(error);
     }
@@ -66,52 +70,76 @@ class RolloutReceiver implements ServedListener {
 
   onGone(): void {
     this.over = true;
+    this.stall.await(false);
   }
 
   private fail(error: unknown): void {
     this.over = true;
+    this.stall.await(false);
     this.stream.end(toSkeinError(error));
   }
 
   private deliver(message: Message): void {
-    this.unanswered += 1;
-    if (this.unanswered >= this.options.credits) this.stream.pause();
+    this.untaken += 1;
+    this.unsettled += 1;
+    this.flow();
     let rolloutId = "";
-    let answered = false;
-    const answer = (verdict: Verdict): void => {
-      if (answered) return;
-      answered = true;
-      this.answer(message.id, rolloutId, verdict);
+    let taken = false;
+    let settled = false;
+    const free = (): void => {
+      if (taken) return;
+      taken = true;
+      this.untaken -= 1;
+      this.flow();
     };
-    const reject = (code: ErrorCode, reason: string): void => answer({ accepted: false, reason, code });
+    const settle = (kind: AckKind, reason = "", code: ErrorCode | "" = ""): void => {
+      if (settled) return;
+      settled = true;
+      this.unsettled -= 1;
+      this.say({ messageId: message.id, rolloutId, kind, reason, code });
+      free();
+      this.endWhenSettled();
+    };
+    const take = (): void => {
+      if (taken) return;
+      this.say({ ...NOTHING, messageId: message.id, rolloutId, kind: "taken" });
+      free();
+    };
     try {
       const rollout = decodeRollout(message.bytes);
       rolloutId = rollout.rolloutId;
       this.onDelivery({
         rollout,
         bytes: message.bytes.byteLength,
-        ack: () => answer(ACCEPTED),
-        reject: (reason) => reject("REFUSED", reason),
+        take,
+        ack: () => settle("settled"),
+        reject: (reason) => settle("refused", reason, "REFUSED"),
       });
     } catch (error) {
-      reject(toSkeinError(error).code, messageOf(error));
+      settle("refused", messageOf(error), toSkeinError(error).code);
     }
   }
 
-  private answer(messageId: number, rolloutId: string, verdict: Verdict): void {
-    this.unanswered -= 1;
+  private endWhenSettled(): void {
+    if (this.halfClosed && !this.over && this.unsettled === 0) this.stream.end();
+  }
+
+  /** The sender is read from while what it sent is taken and what it is told is read. */
+  private flow(): void {
+    const pause = this.untaken >= this.options.credits || this.unread >= MOST_UNREAD;
+    if (this.over || pause === this.paused) return;
+    this.paused = pause;
+    this.stall.await(this.assembler.partial && !pause);
+    if (pause) this.stream.pause();
+    else this.stream.resume();
+  }
+
+  private say(ack: Omit<RolloutAck, "credits">): void {
     if (this.over) return;
-    this.write(messageId, rolloutId, verdict);
-    this.stream.resume();
-    this.endWhenAnswered();
-  }
-
-  private endWhenAnswered(): void {
-    if (this.halfClosed && this.unanswered === 0) this.stream.end();
-  }
-
-  private write(messageId: number, rolloutId: string, verdict: Verdict): void {
-    const ack = rolloutAck.encode({ messageId, rolloutId, ...verdict, credits: this.options.credits });
-    void this.stream.write(ack);
+    this.unread += 1;
+    void this.stream.write(rolloutAck.encode({ ...ack, credits: this.options.credits })).then(() => {
+      this.unread -= 1;
+      this.flow();
+    });
   }
 }

@@ -1,35 +1,28 @@
 /**
- * The sending side of rollouts. Always: a rollout is held here from `send` until its acknowledgement; those written
- * but unacknowledged never outnumber the credits; each stream carries rollouts in the order of their ids, after a
- * break beginning with the oldest unacknowledged. Nothing is dropped silently: a rollout leaves by its
- * acknowledgement, or by rejecting its `send`.
+ * The sending side of rollouts. Always: a rollout is held here from `send` until it is settled; those written on the
+ * present stream and not yet taken never outnumber the credits; each stream carries rollouts in the order of their
+ * ids, after a break beginning with the oldest unsettled. Nothing is dropped silently: a rollout leaves by being
+ * settled, or by rejecting its `send`. How many are held is bounded by whoever sends: the coordinator grants no work
+ * beyond what may wait for training, and what is trained is settled at the next checkpoint at the latest.
  */
 import { SkeinError, toSkeinError } from "../errors.js";
 import type { Rollout } from "../types.js";
-import { encodeRollout } from "./codec.js";
-import { encodeFrames, tooLong } from "./frames.js";
-import { rolloutAck } from "./messages.js";
+import { rolloutParts } from "./codec.js";
+import { encodeParts, tooLong } from "./frames.js";
+import { rolloutAck, type RolloutAck } from "./messages.js";
+import { Outgoing, rejectedSending } from "./outgoing.js";
+import { lengthOf } from "./parts.js";
 import { Backoff, closedHere, unavailable } from "./retry.js";
 import { codeOr } from "./error-codes.js";
-import type { RolloutSender, TransportOptions } from "./transport.js";
+import type { RolloutSender, Sending, TransportOptions } from "./transport.js";
 import type { LinkBroken, Wire, WireStream } from "./wire.js";
-
-interface Pending {
-  readonly id: number;
-  readonly bytes: Uint8Array;
-  readonly resolve: () => void;
-  readonly reject: (error: SkeinError) => void;
-}
 
 /** Milliseconds for the other side to end a stream that this side has finished. */
 const GOODBYE_MS = 1000;
 
 export class WireRolloutSender implements RolloutSender {
-  /** Not written on the present stream, oldest first. */
-  private waiting: Pending[] = [];
-  /** Written on the present stream, oldest first, by id. */
-  private readonly unacknowledged = new Map<number, Pending>();
-  private lastId = 0;
+  private readonly held = new Outgoing<readonly Uint8Array[]>();
+  private wire: Wire;
   private stream: WireStream | null = null;
   private credits = 0;
   private congested = false;
@@ -38,28 +31,39 @@ export class WireRolloutSender implements RolloutSender {
   private retryTimer: NodeJS.Timeout | undefined;
   private giveUpTimer: NodeJS.Timeout | undefined;
   private closing: Promise<void> | null = null;
-  /** Called when nothing is left to acknowledge, and when a stream ends; only `close` listens. */
-  private onSettled: () => void = () => undefined;
+  /** Called when nothing is left to take, and when a stream ends; only `close` listens. */
+  private onAllTaken: () => void = () => undefined;
   private onStreamEnded: () => void = () => undefined;
 
   constructor(
-    private readonly wire: Wire,
+    private readonly connect: (address: string) => Wire,
+    address: string,
     private readonly options: TransportOptions,
-  ) {}
-
-  async send(rollout: Rollout): Promise<void> {
-    if (this.closing !== null) throw closedHere(this.wire.address);
-    const bytes = encodeRollout(rollout);
-    const limit = this.options.maxMessageBytes;
-    if (bytes.byteLength > limit) throw tooLong(`rollout ${rollout.rolloutId}`, bytes.byteLength, limit);
-    return new Promise((resolve, reject) => {
-      this.waiting.push({ id: ++this.lastId, bytes, resolve, reject });
-      if (this.stream === null && this.retryTimer === undefined) this.open();
-      this.pump();
-    });
+  ) {
+    this.wire = connect(address);
   }
 
-  /** Waits up to `deadlineSeconds` for what is unacknowledged, then rejects what is left. */
+  send(rollout: Rollout): Sending {
+    try {
+      const parts = this.partsOf(rollout);
+      const sending = this.held.add((id) => encodeParts(id, parts, this.options.chunkBytes));
+      if (this.stream === null && this.retryTimer === undefined) this.open();
+      this.pump();
+      return sending;
+    } catch (error) {
+      return rejectedSending(toSkeinError(error));
+    }
+  }
+
+  moveTo(address: string): void {
+    if (this.closing !== null || address === this.wire.address) return;
+    const next = this.connect(address);
+    this.dropStream();
+    this.wire.close();
+    this.wire = next;
+    if (this.held.size > 0) this.open();
+  }
+
   close(): Promise<void> {
     this.closing ??= this.finish();
     return this.closing;
@@ -70,6 +74,15 @@ export class WireRolloutSender implements RolloutSender {
     this.closing = Promise.resolve();
     this.rejectAll(closedHere(this.wire.address));
     this.wire.close();
+  }
+
+  private partsOf(rollout: Rollout): Uint8Array[] {
+    if (this.closing !== null) throw closedHere(this.wire.address);
+    const parts = rolloutParts(rollout);
+    const limit = this.options.maxMessageBytes;
+    const bytes = lengthOf(parts);
+    if (bytes > limit) throw tooLong(`rollout ${rollout.rolloutId}`, bytes, limit);
+    return parts;
   }
 
   private open(): void {
@@ -90,11 +103,10 @@ export class WireRolloutSender implements RolloutSender {
   private pump(): void {
     const stream = this.stream;
     if (stream === null) return;
-    while (!this.congested && this.unacknowledged.size < this.credits) {
-      const next = this.waiting.shift();
-      if (next === undefined) return;
-      this.unacknowledged.set(next.id, next);
-      for (const frame of encodeFrames(next.id, next.bytes, this.options.chunkBytes)) {
+    while (!this.congested && this.held.untaken < this.credits) {
+      const next = this.held.next();
+      if (next === null) return;
+      for (const frame of next.content) {
         if (!stream.write(frame)) this.congested = true;
       }
     }
@@ -105,27 +117,27 @@ export class WireRolloutSender implements RolloutSender {
       const ack = rolloutAck.decode(bytes);
       this.credits = Math.min(ack.credits, this.options.credits);
       this.backoff.reset();
-      const pending = this.unacknowledged.get(ack.messageId);
-      if (pending !== undefined) {
-        this.unacknowledged.delete(ack.messageId);
-        if (ack.accepted) pending.resolve();
-        else pending.reject(new SkeinError(codeOr(ack.code, "REFUSED"), ack.reason));
-      }
+      this.heed(ack);
     } catch (error) {
       this.rejectAll(toSkeinError(error));
     }
     this.pump();
-    if (this.waiting.length + this.unacknowledged.size === 0) this.onSettled();
+    if (this.held.allTaken) this.onAllTaken();
+  }
+
+  private heed({ kind, messageId, code, reason }: RolloutAck): void {
+    if (kind === "taken") this.held.take(messageId);
+    else if (kind === "settled") this.held.settle(messageId);
+    else if (kind === "refused") this.held.refuse(messageId, new SkeinError(codeOr(code, "REFUSED"), reason));
   }
 
   private onEnd(error: LinkBroken | SkeinError | null): void {
     this.stream = null;
-    this.waiting = [...this.unacknowledged.values(), ...this.waiting];
-    this.unacknowledged.clear();
+    this.held.rewind();
     this.onStreamEnded();
     if (error instanceof SkeinError) {
       this.rejectAll(error);
-    } else if (this.waiting.length > 0) {
+    } else if (this.held.size > 0) {
       this.lastTrouble = error?.message ?? "the other side ended the stream";
       this.startGivingUp();
       this.retryTimer = setTimeout(() => {
@@ -150,25 +162,28 @@ export class WireRolloutSender implements RolloutSender {
     this.giveUpTimer = undefined;
   }
 
-  /** Fails everything held and forgets the stream; the next `send` begins anew. */
-  private rejectAll(error: SkeinError): void {
-    const held = [...this.unacknowledged.values(), ...this.waiting];
-    this.unacknowledged.clear();
-    this.waiting = [];
+  /** Forgets the stream and its troubles; what is held stays. */
+  private dropStream(): void {
     this.stopGivingUp();
     clearTimeout(this.retryTimer);
     this.retryTimer = undefined;
     this.stream?.cancel();
     this.stream = null;
-    for (const pending of held) pending.reject(error);
-    this.onSettled();
+    this.held.rewind();
+  }
+
+  /** Fails everything held; the next `send` begins anew. */
+  private rejectAll(error: SkeinError): void {
+    this.dropStream();
+    this.held.refuseAll(error);
+    this.onAllTaken();
   }
 
   private async finish(): Promise<void> {
-    if (this.waiting.length + this.unacknowledged.size > 0) {
-      await within(1000 * this.options.deadlineSeconds, (done) => (this.onSettled = done));
+    if (!this.held.allTaken) {
+      await within(1000 * this.options.deadlineSeconds, (done) => (this.onAllTaken = done));
     }
-    const left = this.waiting.length + this.unacknowledged.size;
+    const left = this.held.size;
     if (left === 0 && this.stream !== null) {
       const stream = this.stream;
       await within(GOODBYE_MS, (done) => {
@@ -176,7 +191,7 @@ export class WireRolloutSender implements RolloutSender {
         stream.end();
       });
     }
-    const reason = `${closedHere(this.wire.address).message} with ${left} rollouts unacknowledged`;
+    const reason = `${closedHere(this.wire.address).message} with ${left} rollouts unsettled`;
     this.rejectAll(new SkeinError("UNAVAILABLE", reason));
     this.wire.close();
   }

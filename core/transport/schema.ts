@@ -7,12 +7,14 @@ import {
   type ServiceDefinition,
 } from "@grpc/proto-loader";
 import { SkeinError, messageOf } from "../errors.js";
+import { inexactness, type Descriptor } from "./safe-integers.js";
 
 /** Raised by one whenever an older Skein could misread what a newer one sends. */
 export const PROTOCOL_VERSION = 1;
 
 export const COORDINATOR_SERVICE = "skein.v1.Coordinator";
 export const LEARNER_SERVICE = "skein.v1.Learner";
+export const RELAY_SERVICE = "skein.v1.WeightsRelay";
 
 /** Encodes and decodes one kind of message. `decode` throws MESSAGE_CORRUPT. */
 export interface Codec<T> {
@@ -27,6 +29,11 @@ const definitions = loadSync(
   ["coordinator", "learner", "rollout", "weights"].map((name) => `skein/v1/${name}.proto`),
   { includeDirs: [protoRoot], longs: Number, enums: String, defaults: true },
 );
+
+function descriptorOf(name: string): Descriptor | null {
+  const definition = definitions[`skein.v1.${name}`];
+  return isMessage(definition) ? (definition.type as unknown as Descriptor) : null;
+}
 
 function isMessage(
   definition: AnyDefinition | undefined,
@@ -43,19 +50,21 @@ function isMessage(
 export function messageCodec<W extends object>(name: string): Codec<W> {
   const definition = definitions[`skein.v1.${name}`];
   if (!isMessage(definition)) throw new SkeinError("INTERNAL", `no message skein.v1.${name} in ${protoRoot}`);
+  const inexact = inexactness(definition.type as unknown as Descriptor, descriptorOf);
   return {
     encode: (value) => definition.serialize(value),
     decode: (bytes) => {
       const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+      const complaint = (got: string): SkeinError => corrupt(name, `a skein.v1.${name}`, got);
+      let message: object;
       try {
-        return definition.deserialize(buffer) as W;
+        message = definition.deserialize(buffer);
       } catch (error) {
-        throw corrupt(
-          name,
-          `a skein.v1.${name}`,
-          `${bytes.byteLength} bytes that do not parse (${messageOf(error)})`,
-        );
+        throw complaint(`${bytes.byteLength} bytes that do not parse (${messageOf(error)})`);
       }
+      const number = inexact?.(message) ?? null;
+      if (number !== null) throw complaint(`a whole number beyond 2^53 (${number})`);
+      return message as W;
     },
   };
 }

@@ -4,7 +4,7 @@
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { settledWithin } from "../waiting.js";
-import type { Control, Phase, RegisterReply, RegisterRequest } from "./transport.js";
+import type { Control, HeartbeatRequest, Phase, RegisterReply, RegisterRequest } from "./transport.js";
 
 /** Longest that leaving waits for a coordinator that may itself be gone: the lease would end anyway. */
 const LEAVE_SECONDS = 2;
@@ -13,8 +13,8 @@ export interface SessionOptions {
   readonly control: Control;
   /** Called at each registration: says how things stand now. */
   readonly request: () => RegisterRequest;
-  /** Newest policy version in use. */
-  readonly appliedVersion: () => number;
+  /** Called at each heartbeat. */
+  readonly beat: () => Omit<HeartbeatRequest, "leaseId">;
 }
 
 export class Session {
@@ -51,6 +51,11 @@ export class Session {
     return this.reply.leaseId;
   }
 
+  /** Learner only: the version to go on as. */
+  get policyVersion(): number {
+    return this.reply.policyVersion;
+  }
+
   get index(): number {
     return this.reply.index;
   }
@@ -75,12 +80,12 @@ export class Session {
   }
 
   private async beat(): Promise<void> {
-    const { control, appliedVersion } = this.options;
+    const { control, beat } = this.options;
     const { signal } = this.closing;
     try {
       while (!signal.aborted) {
         const { leaseId } = this;
-        const answer = await control.heartbeat({ leaseId, appliedVersion: appliedVersion() });
+        const answer = await control.heartbeat({ leaseId, ...beat() });
         if (signal.aborted) return;
         if (answer.known) {
           this.phase = answer.phase;

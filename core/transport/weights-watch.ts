@@ -1,20 +1,18 @@
 /**
- * The watching side of weights: latest wins. At most one snapshot waits to be taken and at most one is being put
- * together; a newer one replaces the one that waits, which is the only thing ever dropped. Versions only rise, also
- * across reconnects and restarts of the coordinator: after a break the watch resumes above the last version seen.
+ * The watching side of weights: latest wins. At most one announcement waits to be taken; a newer one replaces it,
+ * which is the only thing ever dropped. Versions only rise, also across reconnects and restarts of the coordinator:
+ * after a break the watch resumes above the last version seen.
  */
 import { SkeinError, toSkeinError } from "../errors.js";
-import type { WeightsSnapshot } from "../types.js";
-import { decodeWeights } from "./codec.js";
-import { FrameAssembler } from "./frames.js";
-import { watchRequest } from "./messages.js";
+import { watchRequest, weightsAnnouncement } from "./messages.js";
 import { Backoff, unavailable } from "./retry.js";
-import type { TransportOptions } from "./transport.js";
+import type { TransportOptions, WatchRequest, WeightsAnnouncement } from "./transport.js";
 import type { LinkBroken, Wire, WireStream } from "./wire.js";
 
 export class WeightsWatch {
+  private lastSeen: number;
   private stream: WireStream | null = null;
-  private waiting: WeightsSnapshot | null = null;
+  private waiting: WeightsAnnouncement | null = null;
   private failure: SkeinError | null = null;
   /** The coordinator has said all: what waits is the last. */
   private ended = false;
@@ -29,21 +27,23 @@ export class WeightsWatch {
   constructor(
     private readonly wire: Wire,
     private readonly options: TransportOptions,
-    private lastSeen: number,
-  ) {}
+    private readonly request: WatchRequest,
+  ) {
+    this.lastSeen = request.afterVersion;
+  }
 
   /** Ends when `signal` aborts or the coordinator ends the watch. Throws UNAVAILABLE after `reconnectSeconds` alone. */
-  async *snapshots(signal: AbortSignal): AsyncGenerator<WeightsSnapshot, void, undefined> {
+  async *announcements(signal: AbortSignal): AsyncGenerator<WeightsAnnouncement, void, undefined> {
     const onAbort = (): void => this.finish();
     signal.addEventListener("abort", onAbort);
     try {
       this.startGivingUp();
       this.subscribe();
       while (!signal.aborted && !this.finished) {
-        const snapshot = this.waiting;
-        if (snapshot !== null) {
+        const announcement = this.waiting;
+        if (announcement !== null) {
           this.waiting = null;
-          yield snapshot;
+          yield announcement;
         } else if (this.failure !== null) {
           throw this.failure;
         } else if (this.ended) {
@@ -66,7 +66,6 @@ export class WeightsWatch {
   }
 
   private subscribe(): void {
-    const assembler = new FrameAssembler(this.options.maxMessageBytes);
     const stream = this.wire.open("WatchWeights", {
       onOpen: () => {
         clearTimeout(this.giveUpTimer);
@@ -75,8 +74,7 @@ export class WeightsWatch {
       },
       onMessage: (bytes) => {
         try {
-          const message = assembler.push(bytes);
-          if (message !== null) this.offer(decodeWeights(message.bytes));
+          this.offer(weightsAnnouncement.decode(bytes));
         } catch (error) {
           this.fail(toSkeinError(error));
         }
@@ -85,14 +83,14 @@ export class WeightsWatch {
       onEnd: (error) => this.onEnd(error),
     });
     this.stream = stream;
-    stream.write(watchRequest.encode({ afterVersion: this.lastSeen }));
+    stream.write(watchRequest.encode({ ...this.request, afterVersion: this.lastSeen }));
     stream.end();
   }
 
-  private offer(snapshot: WeightsSnapshot): void {
-    if (snapshot.version <= this.lastSeen) return;
-    this.lastSeen = snapshot.version;
-    this.waiting = snapshot;
+  private offer(announcement: WeightsAnnouncement): void {
+    if (announcement.version <= this.lastSeen) return;
+    this.lastSeen = announcement.version;
+    this.waiting = announcement;
     this.wake();
   }
 

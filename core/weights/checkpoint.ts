@@ -1,14 +1,16 @@
 /**
- * Checkpoints: everything training needs to go on, in one safetensors file, written whole or not at all.
+ * Checkpoints: everything training needs to go on, in one safetensors file (checkpoint-writer.ts writes it).
  * The checkpoint's hash covers what was learned (state and tensors), not settings such as ports.
  */
 import { createHash, type Hash } from "node:crypto";
-import { mkdir, open, readdir, readFile, rename, rm } from "node:fs/promises";
+import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
 import { messageOf, SkeinError } from "../errors.js";
 import type { RandomState } from "../random.js";
+import { VERDICTS, type Outcome } from "../transport/transport.js";
 import type { NamedTensor, WeightsSnapshot } from "../types.js";
+import { ledgerStateSchema, type LedgerState } from "./ledger-state.js";
 import { decodeSafetensors, encodeSafetensors } from "./safetensors.js";
 
 /** Counters and streams of the learner, all JSON. */
@@ -20,10 +22,8 @@ export interface TrainingState {
   readonly episodes: number;
   /** Returns of the last 100 episodes, oldest first. */
   readonly recentReturns: readonly number[];
-  /** Steps disposed of: trained, or dropped as stale. */
-  readonly disposedSteps: number;
-  /** Last fragment trained or dropped of each seat. */
-  readonly seatSequences: readonly (readonly [seat: number, sequence: number])[];
+  /** Which work is settled: what must not be trained on again from here. */
+  readonly ledger: LedgerState;
   readonly random: RandomState;
   /** State of each of the recipe's trackers, by name. */
   readonly trackers: Readonly<Record<string, unknown>>;
@@ -34,14 +34,23 @@ export interface Checkpoint {
   /** The resolved run file. */
   readonly config: unknown;
   readonly state: TrainingState;
+  /**
+   * What became of rollouts and was not confirmed by the coordinator yet: to be said again by whoever goes on from
+   * here. Not part of the hash: it depends on when reports come through.
+   */
+  readonly outcomes: readonly Outcome[];
   readonly weights: WeightsSnapshot;
   /** Moments `m/<parameter>` and `v/<parameter>`. */
   readonly optimizer: readonly NamedTensor[];
 }
 
-const FORMAT = "skein-checkpoint-1";
+const FORMAT = "skein-checkpoint-2";
 const FILE_PATTERN = /^checkpoint-(\d{8,})\.safetensors$/;
-const PARTIAL_SUFFIX = ".partial";
+
+/** The file that a checkpoint of `version` is in. */
+export function checkpointName(version: number): string {
+  return `checkpoint-${String(version).padStart(8, "0")}.safetensors`;
+}
 
 const count = z.int().min(0);
 const stateSchema: z.ZodType<TrainingState> = z.object({
@@ -50,12 +59,25 @@ const stateSchema: z.ZodType<TrainingState> = z.object({
   envSteps: count,
   episodes: count,
   recentReturns: z.array(z.number()),
-  disposedSteps: count,
-  seatSequences: z.array(z.tuple([count, count])),
+  ledger: ledgerStateSchema,
   random: z.tuple([count, count, count, count]),
   trackers: z.record(z.string(), z.unknown()),
   optimizerSteps: count,
 });
+
+// JSON writes NaN as null.
+const maybeNaN = z.nullable(z.number()).transform((value) => value ?? Number.NaN);
+const outcomesSchema: z.ZodType<readonly Outcome[]> = z.array(
+  z.object({
+    requestId: count,
+    verdict: z.enum(VERDICTS),
+    reason: z.string(),
+    steps: count,
+    version: z.int().min(-1),
+    episodeReturn: maybeNaN,
+    episodeLength: maybeNaN,
+  }),
+);
 
 function tensorsOf(checkpoint: Checkpoint): NamedTensor[] {
   const renamed = (prefix: string, tensors: readonly NamedTensor[]): NamedTensor[] =>
@@ -77,32 +99,36 @@ export function checkpointHash(checkpoint: Checkpoint): string {
   return hashTensors(hash, tensorsOf(checkpoint)).digest("hex");
 }
 
-function integrityOf(config: string, state: string, tensors: readonly NamedTensor[]): string {
-  return hashTensors(createHash("sha256").update(config).update(state), tensors).digest("hex");
+function integrityOf(texts: readonly string[], tensors: readonly NamedTensor[]): string {
+  const hash = createHash("sha256");
+  for (const text of texts) hash.update(text);
+  return hashTensors(hash, tensors).digest("hex");
 }
 
-function encode(checkpoint: Checkpoint): Uint8Array {
+export function encodeCheckpoint(checkpoint: Checkpoint): Uint8Array {
   const config = JSON.stringify(checkpoint.config);
   const state = JSON.stringify(checkpoint.state);
+  const outcomes = JSON.stringify(checkpoint.outcomes);
   const tensors = tensorsOf(checkpoint);
   return encodeSafetensors(tensors, {
     format: FORMAT,
     config,
     state,
-    sha256: integrityOf(config, state, tensors),
+    outcomes,
+    sha256: integrityOf([config, state, outcomes], tensors),
   });
 }
 
 function decode(bytes: Uint8Array, where: string): Checkpoint {
   const { tensors, metadata } = decodeSafetensors(bytes, where);
-  const { format, config = "", state = "", sha256 } = metadata;
+  const { format, config = "", state = "", outcomes = "", sha256 } = metadata;
   if (format !== FORMAT) {
     throw new SkeinError(
       "CHECKPOINT_UNREADABLE",
-      `${where}: expected format ${FORMAT}, got ${format ?? "none"}; give a checkpoint that skein train wrote`,
+      `${where}: expected format ${FORMAT}, got ${format ?? "none"}; give a checkpoint that this version of skein train wrote`,
     );
   }
-  const found = integrityOf(config, state, tensors);
+  const found = integrityOf([config, state, outcomes], tensors);
   if (found !== sha256) {
     throw new SkeinError(
       "CHECKPOINT_UNREADABLE",
@@ -117,6 +143,7 @@ function decode(bytes: Uint8Array, where: string): Checkpoint {
   return {
     config: JSON.parse(config) as unknown,
     state: parsed,
+    outcomes: outcomesSchema.parse(JSON.parse(outcomes)),
     weights: { version: parsed.policyVersion, tensors: under("weights") },
     optimizer: under("optimizer"),
   };
@@ -135,15 +162,6 @@ export async function readCheckpoint(path: string): Promise<Checkpoint> {
   return decode(bytes, path);
 }
 
-async function syncFolder(folder: string): Promise<void> {
-  const handle = await open(folder, "r");
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
-}
-
 /** Paths of a folder's checkpoints, oldest first. */
 export async function listCheckpoints(folder: string): Promise<string[]> {
   let names: string[];
@@ -157,30 +175,4 @@ export async function listCheckpoints(folder: string): Promise<string[]> {
     .filter((name) => FILE_PATTERN.test(name))
     .sort((a, b) => version(a) - version(b))
     .map((name) => join(folder, name));
-}
-
-/**
- * Writes `checkpoint` into `folder` (beside, synced, then renamed: a crash leaves the old files whole) and
- * deletes all but the newest `keep`. Returns its path.
- */
-export async function writeCheckpoint(folder: string, checkpoint: Checkpoint, keep: number): Promise<string> {
-  await mkdir(folder, { recursive: true });
-  const name = `checkpoint-${String(checkpoint.state.policyVersion).padStart(8, "0")}.safetensors`;
-  const path = join(folder, name);
-  const partial = path + PARTIAL_SUFFIX;
-  const handle = await open(partial, "w");
-  try {
-    await handle.writeFile(encode(checkpoint));
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
-  await rename(partial, path);
-  await syncFolder(folder);
-  const old = (await listCheckpoints(folder)).slice(0, -keep);
-  const partials = (await readdir(folder)).filter((file) => file.endsWith(PARTIAL_SUFFIX));
-  await Promise.all(
-    [...old, ...partials.map((file) => join(folder, file))].map((file) => rm(file, { force: true })),
-  );
-  return path;
 }

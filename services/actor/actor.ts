@@ -1,34 +1,42 @@
 /**
  * The actor: asks for work for each of its seats, collects it, sends it.
  *
- * Always: a seat asks for its next fragment as soon as the last one is collected, and never has more than one
- * unsent; an actor that is asked to leave delivers what it has collected, unless the learner does not take it within
- * DRAIN_SECONDS. A fragment not delivered is issued again by the coordinator.
+ * Always: an actor that is asked to leave starts nothing new, and has DRAIN_SECONDS to finish what it collects and to
+ * have it settled. What is not is issued again by the coordinator once the lease is given back.
  */
 import type { Logger } from "../../core/telemetry/logger.js";
 import type { ActorMetrics } from "../../core/telemetry/metrics.js";
 import type { Session } from "../../core/transport/session.js";
-import type { Control } from "../../core/transport/transport.js";
-import type { Rollout, RolloutRequest, WeightsSnapshot } from "../../core/types.js";
-import { stepCount } from "../../core/types.js";
-import { settledWithin, unlessAborted } from "../../core/waiting.js";
+import type { Control, RunningRequest } from "../../core/transport/transport.js";
+import type { RolloutRequest, WeightsSnapshot } from "../../core/types.js";
+import { unlessAborted } from "../../core/waiting.js";
+import type { Watchdog } from "../../core/watchdog.js";
+import type { WeightsFollower } from "../../core/weights/follower.js";
+import { Desk } from "./desk.js";
 import type { LearnerLine } from "./learner-line.js";
-import type { Fragment, Seat } from "./seat.js";
+import type { Seat } from "./seat.js";
+import { FragmentWork, MemberWork, type Player, type SeatWork } from "./seat-work.js";
 import type { WeightsStore } from "./weights-store.js";
 
-/** Longest that an actor which was asked to leave waits for its last fragments to be taken. */
+/** Longest that an actor which was asked to leave stays for what it has begun. */
 const DRAIN_SECONDS = 5;
 
 export interface ActorOptions {
   readonly runId: string;
   readonly actorId: string;
+  /** The coordinator's address, for messages. */
+  readonly coordinator: string;
   /** Every request names the very version it wants; weights are not swapped in between. */
   readonly deterministic: boolean;
+  /** Seats play members of groups; else they collect fragments. */
+  readonly groups: boolean;
   readonly control: Control;
   readonly session: Session;
+  readonly follower: Pick<WeightsFollower, "follow" | "fetchExactly">;
   readonly weights: WeightsStore;
-  readonly seats: readonly Seat[];
+  readonly seats: readonly (Player & Pick<Seat, "give">)[];
   readonly learner: LearnerLine;
+  readonly watchdog: Watchdog;
   readonly metrics: ActorMetrics;
   readonly log: Logger;
   /** Seconds of a steady clock. */
@@ -36,120 +44,82 @@ export interface ActorOptions {
 }
 
 export class Actor {
-  private watch = new AbortController();
+  private desks: readonly Desk[] = [];
+  private work: readonly SeatWork[] = [];
+  /** With the last heartbeat. */
+  private told = "";
 
   constructor(private readonly options: ActorOptions) {}
 
+  /**
+   * What the seats are collecting; to be called at each heartbeat. Steps are progress too: one episode may take longer
+   * than the watchdog's patience.
+   */
+  beat(): readonly RunningRequest[] {
+    for (const desk of this.desks) desk.clock.count();
+    const running = this.work.flatMap((work) => work.running);
+    const told = running.map(({ requestId, steps }) => `${requestId}:${steps}`).join();
+    if (told !== this.told) this.options.watchdog.progress();
+    this.told = told;
+    return running;
+  }
+
   /** Works until the run is finished or `stop` aborts; rejects where a seat fails. */
   async run(stop: AbortSignal): Promise<void> {
-    const { seats, session } = this.options;
+    const { session, learner, watchdog } = this.options;
     const over = new AbortController();
-    const idle = AbortSignal.any([stop, over.signal]);
-    void session.finished.then(() => over.abort());
-    session.onRenewed = () => this.startOver();
-    session.onLearnerAddress = (address) => this.options.learner.moveTo(address);
+    const late = new AbortController();
+    let drain: NodeJS.Timeout | undefined;
+    const leave = (): void => {
+      drain ??= setTimeout(() => late.abort(), 1000 * DRAIN_SECONDS);
+    };
+    if (stop.aborted) leave();
+    stop.addEventListener("abort", leave, { once: true });
+    const finish = (): void => [over, late].forEach((controller) => controller.abort());
+    // A finished run needs no more rollouts.
+    void session.finished.then(finish);
+    session.onLearnerAddress = (address) => learner.moveTo(address);
     const following = this.follow(over.signal);
-    const work = Promise.all(seats.map((seat) => this.serve(seat, idle)));
+    const working = this.serve(AbortSignal.any([stop, over.signal]), late.signal);
+    const failures = [session.failed, learner.failed, watchdog.failed];
     try {
-      await Promise.race([work, session.failed, following.then(() => work)]);
+      await Promise.race([working, ...failures, following.then(() => working)]);
+      await Promise.race([unlessAborted(learner.flushed(), late.signal), ...failures]);
     } finally {
-      over.abort();
+      stop.removeEventListener("abort", leave);
+      clearTimeout(drain);
+      finish();
     }
   }
 
-  /**
-   * A lease that had to be renewed may mean a learner that went back to a checkpoint: its versions begin again below
-   * the ones held here, and a watch never goes back.
-   */
-  private startOver(): Promise<void> {
-    this.options.weights.clear();
-    this.watch.abort();
-    return Promise.resolve();
+  private async serve(stop: AbortSignal, late: AbortSignal): Promise<void> {
+    const { seats, groups, metrics, now } = this.options;
+    const weightsFor = (request: RolloutRequest) => this.weightsFor(request);
+    this.desks = seats.map(({ seat }) => new Desk(seat, { ...this.options, weightsFor }, stop));
+    const onSwaps = (swaps: number): void => metrics.weightSwaps.inc(swaps);
+    this.work = this.desks.map((desk, k) =>
+      groups ? new MemberWork(seats[k]!, desk, onSwaps, now) : new FragmentWork(seats[k]!, desk, onSwaps),
+    );
+    await Promise.all(this.work.map((work) => work.run(late)));
   }
 
   /** Hands every newer version to the seats. */
   private async follow(signal: AbortSignal): Promise<void> {
-    const { control, weights, seats, metrics, log, deterministic } = this.options;
-    while (!signal.aborted) {
-      this.watch = new AbortController();
-      for await (const snapshot of control.watchWeights(-1, AbortSignal.any([signal, this.watch.signal]))) {
-        weights.put(snapshot);
-        metrics.policyVersion.set(snapshot.version);
-        log.debug({ version: snapshot.version }, "weights received");
-        if (!deterministic) for (const seat of seats) seat.give(snapshot);
-      }
+    const { follower, weights, seats, metrics, log, deterministic, watchdog } = this.options;
+    for await (const verified of follower.follow(signal)) {
+      const { snapshot } = verified;
+      weights.put(verified);
+      metrics.policyVersion.set(snapshot.version);
+      watchdog.progress();
+      log.debug({ version: snapshot.version }, "weights received");
+      if (!deterministic) for (const seat of seats) seat.give(snapshot);
     }
-  }
-
-  private async serve(seat: Seat, signal: AbortSignal): Promise<void> {
-    const { control, session, learner, log } = this.options;
-    let completedRequestId = 0;
-    let sending: Promise<number> = Promise.resolve(0);
-    while (!signal.aborted) {
-      const { leaseId } = session;
-      const asked = control.acquire({ leaseId, seat: seat.seat, completedRequestId });
-      const reply = await unlessAborted(asked, signal);
-      if (reply === null) break;
-      if (!reply.known) {
-        log.warn({ seat: seat.seat }, "the coordinator does not know this lease; registering again");
-        await session.renew(leaseId);
-        continue;
-      }
-      completedRequestId = 0;
-      if (reply.phase === "finished") break;
-      if (reply.request === null) continue;
-      const { request } = reply;
-      learner.moveTo(reply.learnerAddress);
-      const held = await unlessAborted(this.weightsFor(request), signal);
-      if (held === null) break;
-      const fragment = await seat.collect(request, request.exact ? held : null);
-      completedRequestId = (await unlessAborted(sending, signal)) ?? 0;
-      sending = Promise.all([sending, this.deliver(fragment)]).then(([, id]) => id);
-      sending.catch(() => undefined);
-    }
-    // A finished run needs no more rollouts; an actor asked to leave gives the learner a while to take its last.
-    await settledWithin(Promise.race([sending, session.finished]), DRAIN_SECONDS);
   }
 
   private async weightsFor({ policyVersion, exact }: RolloutRequest): Promise<WeightsSnapshot> {
-    const { weights, control } = this.options;
+    const { weights, follower } = this.options;
     const newest = await weights.atLeast(policyVersion);
     if (!exact || newest.version === policyVersion) return newest;
-    return weights.get(policyVersion) ?? (await control.fetchWeights(policyVersion));
-  }
-
-  /** The request's id once the learner has the fragment; 0 where it never will. */
-  private async deliver(fragment: Fragment): Promise<number> {
-    const { metrics, now, learner, log } = this.options;
-    const rollout = this.rolloutOf(fragment);
-    const from = now();
-    if (!(await learner.send(rollout))) {
-      log.warn({ rollout: rollout.rolloutId }, "given up: the learner has moved");
-      return 0;
-    }
-    log.debug({ rollout: rollout.rolloutId, seconds: now() - from }, "delivered");
-    metrics.sendWaitSeconds.observe(now() - from);
-    metrics.fragments.inc();
-    metrics.envSteps.inc(stepCount(rollout.columns));
-    metrics.episodes.inc(
-      rollout.columns.stopReasons.reduce((sum, reason) => sum + (reason === 0 ? 0 : 1), 0),
-    );
-    metrics.inferenceSeconds.observe(fragment.times.inferenceSeconds);
-    metrics.environmentSeconds.observe(fragment.times.environmentSeconds);
-    metrics.weightSwaps.inc(fragment.times.swaps);
-    return fragment.request.requestId;
-  }
-
-  private rolloutOf({ request, columns, times }: Fragment): Rollout {
-    const { runId, actorId } = this.options;
-    return {
-      runId,
-      rolloutId: `${runId}/${request.seat}/${request.sequence}`,
-      actorId,
-      seat: request.seat,
-      sequence: request.sequence,
-      collectSeconds: times.inferenceSeconds + times.environmentSeconds,
-      columns,
-    };
+    return weights.get(policyVersion) ?? (await follower.fetchExactly(policyVersion));
   }
 }

@@ -5,9 +5,8 @@
  */
 import type { ActionArray, VectorEnvironment } from "../../core/env/environment.js";
 import { choicesOf, widthOf } from "../../core/env/spaces.js";
-import { complainAboutForbidden } from "../../core/env/step-result.js";
-import { SkeinError } from "../../core/errors.js";
 import { StopReason, type RolloutColumns } from "../../core/types.js";
+import { expectSoundSteps, versionRuns } from "./steps.js";
 
 const TERMINATED = 1;
 const TRUNCATED = 2;
@@ -125,13 +124,10 @@ export class FragmentBuilder {
   }
 
   /**
-   * The finished record. Throws ENVIRONMENT_FAILED where an observation or a reward is not finite or every action
-   * was forbidden.
+   * The finished record. Throws ENVIRONMENT_FAILED as `expectSoundSteps` does.
    */
   finish(): RolloutColumns {
     const { environment, steps, observationWidth: o, stateWidth: s } = this;
-    this.checkFinite();
-    this.checkMasks();
     const offsets: number[] = [0];
     const ends: number[] = [];
     const seeds: number[] = [];
@@ -162,7 +158,7 @@ export class FragmentBuilder {
     finals.forEach((final, k) => finalObservations.set(final, k * o));
     const initialStates = new Float32Array(finals.length * s);
     firstRows.forEach((row, i) => initialStates.set(this.startStates.subarray(i * s, (i + 1) * s), row * s));
-    return {
+    const columns: RolloutColumns = {
       observationWidth: o,
       actionWidth: this.actionWidth,
       actionMaskWidth: this.actionMaskWidth,
@@ -174,7 +170,7 @@ export class FragmentBuilder {
       behaviorLogprobs: this.logprobs,
       rewards: this.rewards,
       mask: new Uint8Array(this.rewards.length).fill(1),
-      ...this.versionRuns(),
+      ...versionRuns(this.stepVersions()),
       initialStates,
       finalObservations,
       terminated: Uint8Array.from(ends, (end) => (end === TERMINATED ? 1 : 0)),
@@ -191,50 +187,12 @@ export class FragmentBuilder {
       stepExtras: {},
       rowCounters: { episodeReturn: Float32Array.from(returns), episodeLength: Float32Array.from(lengths) },
     };
+    expectSoundSteps(environment.spec, columns, (step) => Math.floor(step / steps));
+    return columns;
   }
 
-  /** Every instance steps with the same versions, so its pattern repeats once an instance. */
-  private versionRuns(): Pick<RolloutColumns, "versionRunLengths" | "versionRunValues"> {
-    const lengths: number[] = [];
-    const values: number[] = [];
-    for (let i = 0; i < this.environment.count; i++) {
-      for (const version of this.versions) {
-        if (values[values.length - 1] === version) {
-          lengths[lengths.length - 1]!++;
-        } else {
-          lengths.push(1);
-          values.push(version);
-        }
-      }
-    }
-    return { versionRunLengths: Uint32Array.from(lengths), versionRunValues: Uint32Array.from(values) };
-  }
-
-  private checkMasks(): void {
-    if (this.actionMaskWidth === 0) return;
-    const { id, actionSpace } = this.environment.spec;
-    for (let at = 0; at < this.actionMasks.length; at += this.actionMaskWidth) {
-      const complaint = complainAboutForbidden(actionSpace, this.actionMasks, at);
-      if (complaint === null) continue;
-      const instance = Math.floor(at / this.actionMaskWidth / this.steps);
-      throw new SkeinError("ENVIRONMENT_FAILED", `environment ${id}, instance ${instance}: ${complaint}`);
-    }
-  }
-
-  private checkFinite(): void {
-    const complain = (what: string, step: number): never => {
-      throw new SkeinError(
-        "ENVIRONMENT_FAILED",
-        `environment ${this.environment.spec.id}: expected a finite ${what}, got NaN or infinity in instance ` +
-          `${Math.floor(step / this.steps)}; mend the environment's step`,
-      );
-    };
-    for (let k = 0; k < this.observations.length; k++) {
-      if (!Number.isFinite(this.observations[k]!))
-        complain("observation", Math.floor(k / this.observationWidth));
-    }
-    for (let k = 0; k < this.rewards.length; k++) {
-      if (!Number.isFinite(this.rewards[k]!)) complain("reward", k);
-    }
+  /** Every instance steps with the same versions. */
+  private *stepVersions(): Generator<number> {
+    for (let i = 0; i < this.environment.count; i++) yield* this.versions;
   }
 }

@@ -1,5 +1,6 @@
 /** How an actor joins a run. */
-import { Session } from "../../core/transport/session.js";
+import { randomUUID } from "node:crypto";
+import { Session, type SessionOptions } from "../../core/transport/session.js";
 import type { Control } from "../../core/transport/transport.js";
 
 export interface ActorIdentity {
@@ -8,11 +9,13 @@ export interface ActorIdentity {
   readonly index: number | null;
 }
 
+/** `beat` says how things stand, at each heartbeat. */
 export async function joinRun(
   control: Control,
   { name, index }: ActorIdentity,
-  appliedVersion: () => number,
+  beat: SessionOptions["beat"],
 ): Promise<Session> {
+  const incarnation = randomUUID();
   let place = index;
   const request = () => ({
     role: "actor" as const,
@@ -20,12 +23,11 @@ export async function joinRun(
     // The place once given is asked for again: the numbers of the seats rest on it.
     index: place,
     dataAddress: "",
+    incarnation,
+    relayAddress: "",
     policyVersion: 0,
-    disposedSteps: 0,
-    receivedSteps: 0,
-    seatSequences: [],
   });
-  const session = await Session.open({ control, appliedVersion, request });
+  const session = await Session.open({ control, request, beat });
   place = session.index;
   return session;
 }

@@ -1,45 +1,41 @@
-/** The weights an actor holds: the newest, and a few before it for runs that ask for an exact version. */
+/** The weights an actor's seats may use: the newest, and a few before it for runs that ask for an exact version. */
 import type { WeightsSnapshot } from "../../core/types.js";
+import type { VerifiedWeights } from "../../core/weights/payload.js";
 
 export class WeightsStore {
-  private readonly kept = new Map<number, WeightsSnapshot>();
-  private newest: WeightsSnapshot | null = null;
+  /** Oldest first. */
+  private kept: readonly VerifiedWeights[] = [];
   private waiting: (() => void)[] = [];
 
   constructor(private readonly keep: number) {}
 
   /** −1 before the first. */
   get version(): number {
-    return this.newest?.version ?? -1;
+    return this.kept.at(-1)?.manifest.version ?? -1;
   }
 
-  put(weights: WeightsSnapshot): void {
-    this.newest = weights;
-    this.kept.set(weights.version, weights);
-    for (const version of this.kept.keys()) {
-      if (version <= weights.version - this.keep || version > weights.version) this.kept.delete(version);
-    }
-    const woken = this.waiting;
-    this.waiting = [];
-    for (const wake of woken) wake();
+  /** Of the newest; empty before the first. */
+  get rootHash(): string {
+    return this.kept.at(-1)?.manifest.rootHash ?? "";
   }
 
-  /** Forgets everything: versions may begin again below those held. */
-  clear(): void {
-    this.kept.clear();
-    this.newest = null;
+  /** `weights` must be newer than the newest. */
+  put(weights: VerifiedWeights): void {
+    this.kept = [...this.kept, weights].slice(-this.keep);
+    for (const wake of this.waiting.splice(0)) wake();
   }
 
   /** Those very weights, or null where they are not kept. */
   get(version: number): WeightsSnapshot | null {
-    return this.kept.get(version) ?? null;
+    return this.kept.find(({ snapshot }) => snapshot.version === version)?.snapshot ?? null;
   }
 
   /** The newest weights once their version is at least `version`. */
   async atLeast(version: number): Promise<WeightsSnapshot> {
-    while (this.newest === null || this.newest.version < version) {
+    for (;;) {
+      const newest = this.kept.at(-1)?.snapshot;
+      if (newest !== undefined && newest.version >= version) return newest;
       await new Promise<void>((resolve) => this.waiting.push(resolve));
     }
-    return this.newest;
   }
 }

@@ -1,75 +1,108 @@
 /**
- * Keeps the newest weights and a few older versions, and hands them to watchers, latest wins: a slow watcher
- * skips versions and never sees one go back.
+ * The newest weights and a few versions before them, verified, and who watches them. Latest wins: a slow watcher
+ * skips versions and never sees one go back. A version and its root hash mean the same weights for the whole run.
  */
 import { SkeinError } from "../../core/errors.js";
-import type { WeightsSnapshot } from "../../core/types.js";
+import type {
+  WatchRequest,
+  WeightsAnnouncement,
+  WeightsDelivery,
+  WeightsRequest,
+} from "../../core/transport/transport.js";
+import type { WeightsManifest } from "../../core/types.js";
+import { verifyWeights } from "../../core/weights/payload.js";
+import { WeightsShelf, type DeltaSettings } from "../../core/weights/shelf.js";
+import { FanOut } from "./fan-out.js";
+
+export interface RegistryOptions {
+  /** Versions that stay available to `fetch`, at least 1. */
+  readonly keep: number;
+  readonly weights: DeltaSettings & { readonly fanOut: number };
+  /** Newest that the run ever published, its payload forgotten; null = none. */
+  readonly restored: Pick<WeightsManifest, "version" | "rootHash"> | null;
+  /** Milliseconds of a steady clock. */
+  readonly now: () => number;
+}
 
 export class WeightsRegistry {
-  private readonly kept = new Map<number, WeightsSnapshot>();
-  private latest: WeightsSnapshot | null = null;
+  private readonly shelf: WeightsShelf;
+  private readonly tree: FanOut;
   private readonly waiting = new Set<() => void>();
-  private watching = 0;
+  private newest: RegistryOptions["restored"];
+  private publishedAt = 0;
 
-  /** `keep` ≥ 1 versions stay available to `fetch`. */
-  constructor(private readonly keep: number) {}
+  constructor(private readonly options: RegistryOptions) {
+    this.shelf = new WeightsShelf(options.keep, options.weights);
+    this.tree = new FanOut(options.weights.fanOut);
+    this.newest = options.restored;
+  }
 
+  /** Newest ever published; −1 = none. */
   get version(): number {
-    return this.latest?.version ?? -1;
+    return this.newest?.version ?? -1;
   }
 
   get watchers(): number {
-    return this.watching;
+    return this.tree.size;
   }
 
-  /** Publishing the newest version again is fine; an older one is REFUSED. */
-  publish(snapshot: WeightsSnapshot): void {
-    if (snapshot.version < this.version) {
-      throw new SkeinError(
-        "REFUSED",
-        `publish weights: expected a version of at least ${this.version}, got ${snapshot.version}; is a second learner running?`,
-      );
+  /** Of a version that is kept, else null. */
+  rootHashOf(version: number): string | null {
+    return this.shelf.get(version)?.manifest.rootHash ?? null;
+  }
+
+  /**
+   * Publishing the newest version again is fine. Throws REFUSED for an older one, for other weights under its number
+   * and for a delta whose parent is not kept, MESSAGE_CORRUPT where the payload does not make what its manifest says.
+   */
+  publish(delivery: WeightsDelivery): void {
+    const { version, parent, rootHash } = delivery.manifest;
+    if (version < this.version) {
+      const advice = "is a second learner running?";
+      throw refused(version, `expected a version of at least ${this.version}: ${advice}`);
     }
-    this.latest = snapshot;
-    this.kept.set(snapshot.version, snapshot);
-    for (const version of this.kept.keys()) {
-      if (version <= snapshot.version - this.keep) this.kept.delete(version);
+    if (version === this.version && rootHash !== this.newest?.rootHash) {
+      const advice = "a learner that has gone back must go on above it";
+      throw refused(version, `it was published with root hash ${this.newest?.rootHash}: ${advice}`);
     }
+    if (version === this.shelf.version) return;
+    const base = parent === null ? null : this.shelf.get(parent);
+    if (parent !== null && base === null) {
+      throw refused(version, `its parent ${parent} is not kept: publish it in full`);
+    }
+    this.shelf.put(verifyWeights(delivery, rootHash, base));
+    this.newest = { version, rootHash };
+    this.publishedAt = this.options.now();
     for (const wake of [...this.waiting]) wake();
   }
 
-  /** A learner starts over from a checkpoint: versions above it are gone. */
-  rewind(version: number): void {
-    if (this.version <= version) return;
-    this.kept.clear();
-    this.latest = null;
+  /** Throws REFUSED where no version from `oldest` to `version` is kept. */
+  fetch(request: WeightsRequest): WeightsDelivery {
+    const found = this.shelf.find(request);
+    if (found !== null) return found;
+    const { oldest, version } = request;
+    const wanted = oldest === version ? `version ${version}` : `a version from ${oldest} to ${version}`;
+    const available = this.shelf.versions.join(", ") || "none";
+    throw new SkeinError("REFUSED", `fetch weights: ${wanted} is not kept; available: ${available}`);
   }
 
-  fetch(version: number): WeightsSnapshot {
-    const snapshot = this.kept.get(version);
-    if (snapshot === undefined) {
-      throw new SkeinError(
-        "REFUSED",
-        `fetch weights: version ${version} is not kept; available: ${[...this.kept.keys()].join(", ") || "none"}`,
-      );
-    }
-    return snapshot;
-  }
-
-  async *watch(afterVersion: number, signal: AbortSignal): AsyncGenerator<WeightsSnapshot> {
-    let seen = afterVersion;
-    this.watching++;
+  async *watch(request: WatchRequest, signal: AbortSignal): AsyncGenerator<WeightsAnnouncement> {
+    let seen = request.afterVersion;
+    const watcher = this.tree.join(request.relayAddress);
     try {
       while (!signal.aborted) {
-        if (this.latest !== null && this.latest.version > seen) {
-          seen = this.latest.version;
-          yield this.latest;
+        const newest = this.shelf.newest?.manifest;
+        if (newest !== undefined && newest.version > seen) {
+          const { version, rootHash } = newest;
+          seen = version;
+          const ageSeconds = (this.options.now() - this.publishedAt) / 1000;
+          yield { version, rootHash, source: this.tree.sourceOf(watcher), ageSeconds };
         } else {
           await this.change(signal);
         }
       }
     } finally {
-      this.watching--;
+      this.tree.leave(watcher);
     }
   }
 
@@ -84,4 +117,8 @@ export class WeightsRegistry {
       signal.addEventListener("abort", wake);
     });
   }
+}
+
+function refused(version: number, why: string): SkeinError {
+  return new SkeinError("REFUSED", `publish weights ${version}: ${why}`);
 }

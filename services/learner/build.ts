@@ -1,109 +1,56 @@
 /** Builds what a learner consists of from its run file and, when it resumes, its newest checkpoint. */
 import { join } from "node:path";
 import type { RunConfig } from "../../core/config/schema.js";
-import type { EnvironmentSpec } from "../../core/env/environment.js";
-import { choicesOf, widthOf } from "../../core/env/spaces.js";
 import { SkeinError } from "../../core/errors.js";
 import { resolveRecipe } from "../../core/recipes/index.js";
-import type { Recipe } from "../../core/recipes/recipe.js";
 import { steadySeconds, type Keep, type ServiceHost } from "../../core/services.js";
 import type { Health } from "../../core/telemetry/http.js";
-import {
-  createLearnerMetrics,
-  type CounterHandle,
-  type LearnerMetrics,
-  type MetricsRegistry,
-} from "../../core/telemetry/metrics.js";
-import type { DeliveryHandler } from "../../core/transport/transport.js";
-import { stepCount, type RolloutColumns } from "../../core/types.js";
+import type { LearnerStage } from "../../core/telemetry/tables/learner.js";
+import { createLearnerMetrics, type LearnerMetrics } from "../../core/telemetry/metrics.js";
+import { StageClock } from "../../core/telemetry/stage-clock.js";
+import type { Watchdog } from "../../core/watchdog.js";
 import { listCheckpoints, readCheckpoint, type Checkpoint } from "../../core/weights/checkpoint.js";
+import { CheckpointWriter } from "../../core/weights/checkpoint-writer.js";
 import { loadEnvironment } from "../../envs/index.js";
-import { Intake, type DropReason } from "./intake.js";
+import { Books } from "./books.js";
+import { Checkpoints } from "./checkpoints.js";
+import { Intake } from "./intake.js";
 import { Learner } from "./learner.js";
+import { Ledger } from "./ledger.js";
+import { RolloutCheck } from "./rollout-check.js";
 import { RunFolder } from "./run-folder.js";
+import { Settlements } from "./settlements.js";
 import type { TrainerState } from "./trainer.js";
 import { TrainingLine } from "./training-line.js";
 
-/** The newest checkpoint of a run folder. Throws RUN_FOLDER where there is none. */
-async function newestCheckpoint(runFolder: string): Promise<Checkpoint> {
-  const newest = (await listCheckpoints(join(runFolder, "checkpoints"))).pop();
-  if (newest === undefined) {
-    throw new SkeinError(
-      "RUN_FOLDER",
-      `--resume: no checkpoint in ${runFolder}; start the run without --resume`,
-    );
+/**
+ * The newest checkpoint of a run folder that is whole; `warn` is told of damaged ones. Throws RUN_FOLDER where there is
+ * none, CHECKPOINT_UNREADABLE where all are damaged.
+ */
+async function newestCheckpoint(runFolder: string, warn: (message: string) => void): Promise<Checkpoint> {
+  const paths = await listCheckpoints(join(runFolder, "checkpoints"));
+  for (;;) {
+    const newest = paths.pop();
+    if (newest === undefined) {
+      throw new SkeinError(
+        "RUN_FOLDER",
+        `--resume: no checkpoint in ${runFolder}; start the run without --resume`,
+      );
+    }
+    try {
+      return await readCheckpoint(newest);
+    } catch (error) {
+      if (!(error instanceof SkeinError) || error.code !== "CHECKPOINT_UNREADABLE" || paths.length === 0)
+        throw error;
+      warn(`${error.message}; going on from the one before it`);
+    }
   }
-  return readCheckpoint(newest);
 }
 
 /** What a checkpoint holds of training itself. */
 function trainerStateOf({ weights, optimizer, state }: Checkpoint): TrainerState {
   const { random, trackers, optimizerSteps } = state;
   return { weights, optimizer: { steps: optimizerSteps, tensors: optimizer }, random, trackers };
-}
-
-function buildIntake(
-  config: RunConfig,
-  recipe: Recipe,
-  resumed: Checkpoint | null,
-  metrics: LearnerMetrics,
-): Intake {
-  const { actors, staleness, deterministic } = config;
-  const dropped: Record<DropReason, CounterHandle> = {
-    duplicate: metrics.duplicateRollouts,
-    stale: metrics.staleRollouts,
-    orphaned: metrics.orphanedRollouts,
-  };
-  return new Intake(
-    {
-      batchSteps: recipe.sampler.batchSteps,
-      maxPolicyLag: staleness.maxPolicyLag,
-      seats: deterministic ? actors.processes * actors.threads : null,
-      onDrop: (reason) => dropped[reason].inc(),
-    },
-    resumed?.state ?? { policyVersion: 0, disposedSteps: 0, seatSequences: [] },
-  );
-}
-
-type Widths = Pick<RolloutColumns, "observationWidth" | "actionWidth" | "actionMaskWidth" | "stateWidth">;
-
-function widthsOf(
-  { observationSpace, actionSpace, actionMasks }: EnvironmentSpec,
-  stateWidth: number,
-): Widths {
-  return {
-    observationWidth: widthOf(observationSpace),
-    actionWidth: widthOf(actionSpace),
-    actionMaskWidth: actionMasks === true ? choicesOf(actionSpace) : 0,
-    stateWidth,
-  };
-}
-
-/** Takes rollouts of this run, this environment and this network; refuses the rest, saying why. */
-function intakeHandler(
-  runId: string,
-  widths: Widths,
-  intake: Intake,
-  metrics: LearnerMetrics,
-): DeliveryHandler {
-  const names = Object.keys(widths) as (keyof Widths)[];
-  const list = (of: Widths): string => names.map((name) => `${name} ${of[name]}`).join(", ");
-  return (delivery) => {
-    const { runId: itsRun, columns } = delivery.rollout;
-    metrics.receivedRollouts.inc();
-    metrics.rolloutBytes.inc(delivery.bytes);
-    const fits = names.every((name) => columns[name] === widths[name]);
-    if (itsRun === runId && fits && stepCount(columns) > 0) {
-      intake.add(delivery.rollout);
-      delivery.ack();
-      return;
-    }
-    metrics.refusedRollouts.inc();
-    delivery.reject(
-      `expected rollouts of run ${runId} with ${list(widths)}, ` +
-        `got ${stepCount(columns)} steps of run ${itsRun} with ${list(columns)}`,
-    );
-  };
 }
 
 export interface LearnerPlace {
@@ -116,35 +63,62 @@ export interface BuiltLearner {
   readonly learner: Learner;
   readonly training: TrainingLine;
   readonly intake: Intake;
-  readonly onDelivery: DeliveryHandler;
-  readonly registry: MetricsRegistry;
+  readonly settlements: Settlements;
+  /** Brings the time that passes into the metrics; to be called now and then. */
+  readonly time: StageClock<LearnerStage>;
+  readonly metrics: LearnerMetrics;
   readonly health: () => Health;
 }
 
+/** Takes the run folder's checkpoints over from any learner before. */
 export async function buildLearner(
   { runId, config }: { readonly runId: string; readonly config: RunConfig },
   { runFolder, resume }: LearnerPlace,
   { emit, log }: ServiceHost,
+  watchdog: Watchdog,
   keep: Keep,
 ): Promise<BuiltLearner> {
   const { spec } = await loadEnvironment(config.environment, process.cwd());
   const recipe = resolveRecipe(config.recipe);
-  const checkpoint = resume ? await newestCheckpoint(runFolder) : null;
+  const writer = keep(await CheckpointWriter.open(join(runFolder, "checkpoints")));
+  const notice = (level: "info" | "warn", message: string): void => emit({ event: "notice", level, message });
+  const checkpoint = resume ? await newestCheckpoint(runFolder, (text) => notice("warn", text)) : null;
   const state = checkpoint === null ? null : trainerStateOf(checkpoint);
   const training = keep(await TrainingLine.start(config, state));
-  const { engine, engineDetail, weights } = training;
-  emit({ event: "notice", level: "info", message: `engine ${engine}: ${engineDetail}` });
+  const { engine, engineDetail, weights, stateWidth } = training;
+  notice("info", `engine ${engine}: ${engineDetail}`);
   const metrics = createLearnerMetrics();
-  const intake = buildIntake(config, recipe, checkpoint, metrics);
   const resumed = checkpoint?.state ?? null;
-  const folder = keep(await RunFolder.open(runFolder, config, spec.id, resumed?.envSteps ?? 0));
-  const now = steadySeconds;
-  const parts = { config, recipe, training, weights, intake, folder, metrics, resumed };
-  const learner = new Learner({ ...parts, emit, log, now });
-  const onDelivery = intakeHandler(runId, widthsOf(spec, training.stateWidth), intake, metrics);
-  const health = () => ({
-    ok: true,
-    detail: { ...learner.progress, engine, heldSteps: intake.heldSteps },
+  const ledger = new Ledger(resumed?.ledger);
+  const settlements = new Settlements(resumed?.policyVersion ?? -1, checkpoint?.outcomes);
+  const groupSize = config.groups?.size ?? null;
+  const intake = new Intake({
+    batchSteps: recipe.sampler.batchSteps,
+    maxPolicyLag: config.staleness.maxPolicyLag,
+    seats: config.deterministic ? config.actors.processes * config.actors.threads : null,
+    groupSize,
+    ack: config.learner.ack,
+    check: new RolloutCheck({ runId, spec, stateWidth, groupSize }),
+    ledger,
+    books: new Books(ledger, settlements, metrics),
+    metrics,
+    progress: () => watchdog.progress(),
   });
-  return { learner, training, intake, onDelivery, registry: metrics.registry, health };
+  const folder = keep(
+    await RunFolder.open(runFolder, {
+      config,
+      environmentId: spec.id,
+      fromEnvSteps: resumed?.envSteps ?? 0,
+      warn: (message) => notice("warn", message),
+    }),
+  );
+  const now = steadySeconds;
+  const time = new StageClock<LearnerStage>(metrics.seconds, now, "waiting");
+  const settings = config.learner;
+  const checkpoints = new Checkpoints({ settings, writer, settlements, metrics, notice: emit, log, now });
+  const parts = { config, recipe, training, weights, intake, ledger, settlements, checkpoints, folder };
+  const learner = new Learner({ ...parts, metrics, time, watchdog, resumed, emit, log, now });
+  const detail = () => ({ ...learner.progress, engine, heldSteps: intake.held.steps });
+  const health = () => ({ ok: true, detail: detail() });
+  return { learner, training, intake, settlements, time, metrics, health };
 }

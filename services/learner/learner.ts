@@ -4,26 +4,40 @@
  * The network is elsewhere (`Training`): while it trains, this thread goes on taking rollouts in.
  *
  * Always: version v is published only after all of batch v was applied with finite gradients kept and the others
- * skipped; a checkpoint is taken between batches and holds everything the next batch depends on.
+ * skipped, and only where every weight is finite; a checkpoint is taken between batches, after its version was
+ * published, and holds everything the next batch depends on. A learner that was shut out writes none: another goes on
+ * from the earlier ones.
  */
 import type { RunConfig } from "../../core/config/schema.js";
+import { SkeinError } from "../../core/errors.js";
 import type { FinishReason, RunEvent } from "../../core/progress.js";
 import type { Recipe } from "../../core/recipes/recipe.js";
 import type { Logger } from "../../core/telemetry/logger.js";
+import type { LearnerStage } from "../../core/telemetry/tables/learner.js";
 import type { LearnerMetrics } from "../../core/telemetry/metrics.js";
+import type { StageClock } from "../../core/telemetry/stage-clock.js";
 import type { WeightsSnapshot } from "../../core/types.js";
-import type { Checkpoint, TrainingState } from "../../core/weights/checkpoint.js";
-import { checkpointHash, writeCheckpoint } from "../../core/weights/checkpoint.js";
 import { unlessAborted } from "../../core/waiting.js";
+import type { Watchdog } from "../../core/watchdog.js";
+import type { Checkpoint, TrainingState } from "../../core/weights/checkpoint.js";
+import { recordBatch } from "./batch-metrics.js";
+import type { Batchful } from "./batchful.js";
+import type { Checkpoints } from "./checkpoints.js";
+import { allFinite } from "./rollout-check.js";
 import { EpisodeWindow } from "./episode-window.js";
-import type { Batchful, Intake } from "./intake.js";
+import type { Intake } from "./intake.js";
+import type { Ledger } from "./ledger.js";
 import { Rate } from "./rate.js";
 import type { RunFolder } from "./run-folder.js";
+import type { Settlements } from "./settlements.js";
 import type { Training } from "./trainer.js";
+
+/** A learner that has waited this long for a batch looks for what may keep rollouts away. */
+const STARVED_SECONDS = 5;
 
 /** The coordinator as the learner sees it: publish, and say how far things are. */
 export interface Upstream {
-  /** Hands out the learner's weights and the counts; returns the number of living actors. */
+  /** Hands out the learner's weights and outcomes; returns the number of living actors. */
   advance(): Promise<number>;
 }
 
@@ -41,13 +55,23 @@ export interface LearnerOptions {
   /** Those that `training` begins with. */
   readonly weights: WeightsSnapshot;
   readonly intake: Intake;
+  readonly ledger: Ledger;
+  readonly settlements: Settlements;
+  readonly checkpoints: Checkpoints;
   readonly folder: RunFolder;
   readonly metrics: LearnerMetrics;
+  readonly time: StageClock<LearnerStage>;
+  readonly watchdog: Pick<Watchdog, "progress" | "waiting">;
   readonly emit: (event: RunEvent) => void;
   readonly log: Logger;
   /** Seconds of a steady clock. */
   readonly now: () => number;
   readonly resumed: TrainingState | null;
+}
+
+/** The coordinator, or the run folder, belongs to another learner now. */
+function isShutOut(reason: unknown): boolean {
+  return reason instanceof SkeinError && reason.code === "REFUSED";
 }
 
 export class Learner {
@@ -56,7 +80,6 @@ export class Learner {
   private newest: WeightsSnapshot;
   private updates: number;
   private envSteps: number;
-  private checkpointedVersion: number;
   private midBatch = false;
 
   constructor(private readonly options: LearnerOptions) {
@@ -65,7 +88,6 @@ export class Learner {
     this.newest = weights;
     this.updates = resumed?.updates ?? 0;
     this.envSteps = resumed?.envSteps ?? 0;
-    this.checkpointedVersion = resumed?.policyVersion ?? -1;
     this.startedAt = now();
   }
 
@@ -83,15 +105,31 @@ export class Learner {
     return this.options.now() - this.startedAt;
   }
 
+  /** The weights at hand count as `version` from now on, and rollouts are judged by it. */
+  begin(version: number): void {
+    const { intake, log, resumed } = this.options;
+    log.info({ version: resumed?.policyVersion ?? 0, goesOnAs: version }, "begins");
+    this.newest = { ...this.newest, version };
+    intake.begin(version);
+  }
+
   /**
    * Trains until the run is solved, out of steps, or `stop` aborts; leaves a checkpoint behind either way. Where a
-   * batch fails, the last checkpoint stays.
+   * batch fails or another learner has taken over, the last checkpoint stays.
    */
   async run(upstream: Upstream, stop: AbortSignal): Promise<FinishReason> {
+    let shutOut = false;
     try {
       return await this.loop(upstream, stop);
+    } catch (error) {
+      shutOut = isShutOut(error);
+      throw error;
     } finally {
-      if (!this.midBatch) await this.leaveCheckpoint();
+      if (!this.midBatch && !shutOut && !isShutOut(stop.reason)) {
+        this.options.time.enter("checkpointing");
+        await this.options.checkpoints.leave(await this.snapshot());
+      }
+      this.options.time.count();
     }
   }
 
@@ -100,67 +138,104 @@ export class Learner {
   }
 
   private async loop(upstream: Upstream, stop: AbortSignal): Promise<FinishReason> {
-    const { metrics, now } = this.options;
+    const { metrics, now, time, checkpoints } = this.options;
     const steps = new Rate(now);
     const updates = new Rate(now);
     let reason = this.finishReason();
     let actors = 0;
     while (reason === null) {
+      time.enter("waiting");
       const waitedFrom = now();
-      const batch = await this.nextBatch(stop);
+      const batch = (await this.nextBatch(stop, STARVED_SECONDS)) ?? (await this.relievedBatch(stop));
       metrics.batchWaitSeconds.observe(now() - waitedFrom);
       if (batch === null) {
         reason = "stopped";
         break;
       }
+      time.enter("training");
       const stats = await this.train(batch);
+      time.enter("publishing");
       const publishedFrom = now();
-      actors = (await unlessAborted(upstream.advance(), stop)) ?? actors;
+      actors = (await unlessAborted(this.advance(upstream), stop)) ?? actors;
       metrics.publishSeconds.observe(now() - publishedFrom);
       steps.add(this.envSteps);
       updates.add(this.updates);
       this.announce(batch, stats, actors, steps.perSecond, updates.perSecond);
       reason = this.finishReason();
-      if (this.policyVersion % this.options.config.learner.checkpointEvery === 0)
-        await this.write(await this.snapshot());
+      if (checkpoints.isDue(this.policyVersion)) await this.checkpoint();
       metrics.policyVersion.set(this.policyVersion);
     }
     return reason;
   }
 
-  private async nextBatch(stop: AbortSignal): Promise<Batchful | null> {
-    const { config, intake, now } = this.options;
-    if (config.stop.wallSeconds === null) return intake.next(stop);
-    const left = Math.max(0, config.stop.wallSeconds - (now() - this.startedAt));
-    return intake.next(AbortSignal.any([stop, AbortSignal.timeout(Math.ceil(left * 1000))]));
+  /**
+   * A batch however long it takes. Actors may be full of rollouts that a checkpoint would let them forget: where there
+   * are such, one is written first.
+   */
+  private async relievedBatch(stop: AbortSignal): Promise<Batchful | null> {
+    const { settlements, time } = this.options;
+    if (settlements.awaitCheckpoint && !stop.aborted) {
+      await this.checkpoint();
+      time.enter("waiting");
+    }
+    return this.nextBatch(stop, Infinity);
+  }
+
+  /** null = `stop` has aborted, or `seconds` or the run's time are over. */
+  private async nextBatch(stop: AbortSignal, seconds: number): Promise<Batchful | null> {
+    const { config, intake, watchdog, now } = this.options;
+    const found = watchdog.waiting("the next batch", "rollouts of the actors");
+    const ofRun = (config.stop.wallSeconds ?? Infinity) - (now() - this.startedAt);
+    const left = Math.max(0, Math.min(seconds, ofRun));
+    try {
+      if (left === Infinity) return await intake.next(stop);
+      return await intake.next(AbortSignal.any([stop, AbortSignal.timeout(Math.ceil(left * 1000))]));
+    } finally {
+      found();
+    }
+  }
+
+  private async checkpoint(): Promise<void> {
+    const { time, checkpoints, folder } = this.options;
+    time.enter("checkpointing");
+    await checkpoints.save(await this.snapshot());
+    await folder.drawCurve();
+  }
+
+  private async advance(upstream: Upstream): Promise<number> {
+    const { policyVersion } = this;
+    this.options.log.debug({ version: policyVersion }, "publishing weights");
+    const told = this.options.watchdog.waiting(`version ${policyVersion}`, "the coordinator");
+    try {
+      return await upstream.advance();
+    } finally {
+      told();
+    }
   }
 
   private async train(batchful: Batchful): Promise<Readonly<Record<string, number>>> {
-    const { training, intake, metrics, log, now } = this.options;
+    const { training, intake, metrics, log, now, watchdog } = this.options;
     const { rollouts, steps } = batchful;
     // Read before the rollouts are moved away.
     const returns = rollouts.map(({ columns }) => columns.rowCounters["episodeReturn"]?.slice());
     const from = now();
     this.midBatch = true;
-    const result = await training.train(rollouts, this.learningRate());
+    const trained = watchdog.waiting(`a batch of ${steps} steps`, "the training thread");
+    const result = await training.train(rollouts, this.learningRate(), this.policyVersion + 1);
+    trained();
+    expectFinite(result.weights);
     this.midBatch = false;
     this.newest = result.weights;
-    intake.advance(this.policyVersion);
+    const { seconds } = result;
+    const ids = rollouts.map(({ rolloutId }) => rolloutId);
+    log.debug({ version: this.policyVersion, rollouts: ids, seconds, ...result.stats }, "batch trained");
+    intake.trained(this.policyVersion);
+    watchdog.progress();
     for (const part of returns) this.episodes.add(part);
     this.updates += result.updates;
     this.envSteps += steps;
-    const { seconds } = result;
-    log.debug({ version: this.policyVersion, seconds, ...result.stats }, "batch trained");
-    metrics.updateSeconds.observe(now() - from);
-    metrics.assembleSeconds.observe(seconds.assemble);
-    metrics.evaluateSeconds.observe(seconds.evaluate);
-    metrics.deriveSeconds.observe(seconds.derive);
-    metrics.engineUpdateSeconds.observe(seconds.update);
-    metrics.envSteps.inc(steps);
-    metrics.updates.inc(result.updates);
-    metrics.trainedRollouts.inc(rollouts.length);
+    recordBatch(metrics, batchful, result, now() - from);
     if (result.skipped > 0) {
-      metrics.skippedUpdates.inc(result.skipped);
       this.options.emit({
         event: "notice",
         level: "warn",
@@ -185,7 +260,6 @@ export class Learner {
     updatesPerSecond: number,
   ): void {
     const { config, folder, metrics, emit } = this.options;
-    const { policyLagMean, policyLagMax } = batch;
     const event = {
       event: "progress",
       envSteps: this.envSteps,
@@ -193,8 +267,8 @@ export class Learner {
       updates: this.updates,
       updatesPerSecond,
       policyVersion: this.policyVersion,
-      policyLagMean,
-      policyLagMax,
+      policyLagMean: batch.policyLag.mean,
+      policyLagMax: batch.policyLag.max,
       episodes: this.episodes.count,
       meanReturn100: this.episodes.meanReturn,
       actors,
@@ -205,9 +279,6 @@ export class Learner {
     folder.record(event);
     emit(event);
     metrics.meanReturn.set(event.meanReturn100);
-    metrics.policyLagMean.set(policyLagMean);
-    metrics.policyLagMax.set(policyLagMax);
-    for (const [name, value] of Object.entries(stats)) metrics.lossStats.set(name, value);
   }
 
   private finishReason(): FinishReason | null {
@@ -220,45 +291,35 @@ export class Learner {
   }
 
   private async snapshot(): Promise<Checkpoint> {
-    const { config, training, intake } = this.options;
+    const { config, training, ledger, settlements } = this.options;
     const { weights, optimizer, random, trackers } = await training.state();
     return {
       config,
-      weights,
+      weights: { ...weights, version: this.policyVersion },
       optimizer: optimizer.tensors,
+      outcomes: settlements.unconfirmedDone,
       state: {
         policyVersion: this.policyVersion,
         updates: this.updates,
         envSteps: this.envSteps,
         episodes: this.episodes.count,
         recentReturns: this.episodes.returns,
-        disposedSteps: intake.disposedSteps,
-        seatSequences: intake.disposedSequences,
+        ledger: ledger.state,
         random,
         trackers,
         optimizerSteps: optimizer.steps,
       },
     };
   }
+}
 
-  private async leaveCheckpoint(): Promise<void> {
-    const snapshot = await this.snapshot();
-    if (this.checkpointedVersion !== this.policyVersion) await this.write(snapshot);
-    this.options.emit({
-      event: "notice",
-      level: "info",
-      message: `checkpoint of version ${this.policyVersion}: sha256 ${checkpointHash(snapshot)}`,
-    });
-  }
-
-  private async write(snapshot: Checkpoint): Promise<void> {
-    const { config, folder, metrics, log, now } = this.options;
-    const from = now();
-    const path = await writeCheckpoint(folder.checkpoints, snapshot, config.learner.keepCheckpoints);
-    log.info({ path, seconds: now() - from }, "checkpoint written");
-    await folder.drawCurve();
-    this.checkpointedVersion = this.policyVersion;
-    metrics.checkpointSeconds.observe(now() - from);
-    metrics.lastCheckpointTimestamp.set(Date.now() / 1000);
-  }
+/** Throws DIVERGED. */
+function expectFinite({ version, tensors }: WeightsSnapshot): void {
+  const broken = tensors.find(({ data }) => data instanceof Float32Array && !allFinite(data));
+  if (broken === undefined) return;
+  throw new SkeinError(
+    "DIVERGED",
+    `version ${version}: the weights ${broken.name} are not finite any more; it is not published, and the last ` +
+      "checkpoint stays: lower the recipe's learningRate or maxGradNorm",
+  );
 }

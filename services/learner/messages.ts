@@ -14,7 +14,13 @@ export interface ThreadStart {
 
 /** Each is answered, and asked only once the one before is answered. */
 export type ToThread =
-  | { readonly kind: "train"; readonly rollouts: readonly Rollout[]; readonly learningRate: number }
+  | {
+      readonly kind: "train";
+      readonly rollouts: readonly Rollout[];
+      readonly learningRate: number;
+      /** The one that this batch makes. */
+      readonly version: number;
+    }
   | { readonly kind: "state" };
 
 export type FromThread =

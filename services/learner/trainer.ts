@@ -16,7 +16,7 @@ import { trainBatch, type BatchResult } from "./train-batch.js";
 
 /** What a trainer begins with. */
 export interface TrainerStart {
-  /** Labelled with the batches trained so far. */
+  /** Labelled with their version. */
   readonly weights: WeightsSnapshot;
   /** null = no step taken yet */
   readonly optimizer: OptimizerState | null;
@@ -50,8 +50,8 @@ export interface TrainedBatch extends BatchResult {
 
 /** Trains batch after batch, in this thread or another. After a batch that failed there is no state to go on from. */
 export interface Training {
-  /** May take the rollouts' arrays away from the caller. */
-  train(rollouts: readonly Rollout[], learningRate: number): Promise<TrainedBatch>;
+  /** May take the rollouts' arrays away from the caller. `version` is the one that this batch makes. */
+  train(rollouts: readonly Rollout[], learningRate: number, version: number): Promise<TrainedBatch>;
   state(): Promise<TrainerState>;
 }
 
@@ -65,6 +65,7 @@ export class Trainer implements Training {
   private readonly engine: TimedEngine;
   private readonly random: Random;
   private readonly trackers: Map<string, unknown>;
+  /** Of the weights at hand, as the caller counts. */
   private version: number;
 
   /** `now` in seconds of a steady clock. Throws CHECKPOINT_MISMATCH where `start` is of another model. */
@@ -89,7 +90,7 @@ export class Trainer implements Training {
     return this.engine.weights(this.version);
   }
 
-  async train(rollouts: readonly Rollout[], learningRate: number): Promise<TrainedBatch> {
+  async train(rollouts: readonly Rollout[], learningRate: number, version: number): Promise<TrainedBatch> {
     const { recipe, engine, now } = this;
     const { forwardSeconds, updateSeconds } = engine;
     const from = now();
@@ -99,7 +100,7 @@ export class Trainer implements Training {
     }
     const assembled = now();
     const result = await trainBatch(engine, recipe, batch, this.readings(), learningRate, this.random);
-    this.version++;
+    this.version = version;
     const evaluate = engine.forwardSeconds - forwardSeconds;
     const update = engine.updateSeconds - updateSeconds;
     const derive = Math.max(0, now() - assembled - evaluate - update);

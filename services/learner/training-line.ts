@@ -42,8 +42,9 @@ export class TrainingLine implements Training {
   }
 
   /** Moves the rollouts: their arrays are empty afterwards. */
-  async train(rollouts: readonly Rollout[], learningRate: number): Promise<TrainedBatch> {
-    return (await this.line.ask({ kind: "train", rollouts, learningRate }, "trained", rollouts)).batch;
+  async train(rollouts: readonly Rollout[], learningRate: number, version: number): Promise<TrainedBatch> {
+    const message = { kind: "train", rollouts, learningRate, version } as const;
+    return (await this.line.ask(message, "trained", rollouts)).batch;
   }
 
   async state(): Promise<TrainerState> {

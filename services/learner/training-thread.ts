@@ -25,9 +25,9 @@ async function createTraining({ config, resumed }: ThreadStart): Promise<Work<To
       weights: trainer.weights,
     },
     async handle(message) {
-      return message.kind === "train"
-        ? { kind: "trained", batch: await trainer.train(message.rollouts, message.learningRate) }
-        : { kind: "state", state: await trainer.state() };
+      if (message.kind === "state") return { kind: "state", state: await trainer.state() };
+      const { rollouts, learningRate, version } = message;
+      return { kind: "trained", batch: await trainer.train(rollouts, learningRate, version) };
     },
     close: () => trainer.close(),
   };

@@ -32,18 +32,26 @@ describe("a run file", () => {
       engine: "auto",
       actors: {
         ...{ processes: 1, threads: 1, environments: 8, fragmentSteps: 128, maxRestarts: 10 },
-        http: "127.0.0.1:0",
+        ...{ unsettledBytes: 536_870_912, http: "127.0.0.1:0" },
       },
+      groups: null,
       learner: {
         ...{ address: "127.0.0.1:0", advertise: null, engineThreads: 0 },
-        ...{ checkpointEvery: 20, keepCheckpoints: 3 },
+        ...{ checkpointEvery: 20, keepCheckpoints: 3, ack: "onTrain", maxRestarts: 3 },
         http: "127.0.0.1:0",
       },
-      coordinator: { address: "127.0.0.1:0", heartbeatSeconds: 1, leaseSeconds: 5, http: "127.0.0.1:0" },
+      coordinator: {
+        ...{ address: "127.0.0.1:0", heartbeatSeconds: 1, leaseSeconds: 5, http: "127.0.0.1:0" },
+        quarantineAfter: 3,
+      },
       transport: {
         ...{ kind: "grpc", deadlineSeconds: 15, keepaliveSeconds: 10, reconnectSeconds: 60, credits: 4 },
         ...{ chunkBytes: 262_144, maxMessageBytes: 268_435_456 },
+        nats: { url: null, maxBytes: 4_294_967_296, replicas: 1 },
       },
+      weights: { deltas: true, anchorEvery: 20, fanOut: 4, relayAddress: "127.0.0.1:0" },
+      security: { tls: null, tokenFile: null, maxCallsPerSecond: 10_000 },
+      watchdog: { seconds: 600 },
       staleness: { maxPolicyLag: 1 },
       stop: { envSteps: 1_000_000, meanReturn: null, wallSeconds: null },
       deterministic: false,
@@ -161,6 +169,9 @@ describe("a run file", () => {
     ).toBe(6);
     expect(refused({ deterministic: true, staleness: { maxPolicyLag: 0 } })).toBe(
       "run.yaml: staleness.maxPolicyLag: expected 1 with deterministic: true (exactly one version behind), got 0",
+    );
+    expect(refused({ deterministic: true, groups: { size: 4, tasks: 2 } })).toBe(
+      "run.yaml: groups: expected null with deterministic: true (which seat plays a member is not fixed), got groups",
     );
     expect(refused({ deterministic: true, stop: { wallSeconds: 60 } })).toBe(
       "run.yaml: stop.wallSeconds: expected null with deterministic: true (a clock is not deterministic), got 60",

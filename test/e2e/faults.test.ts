@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { NoticeEvent } from "../../core/progress.js";
+import type { BookReport } from "../../services/coordinator/main.js";
 import { allGone, finishedOf, PACKAGE, Workplace, type Skein } from "./skein.js";
 
 let place: Workplace;
@@ -50,8 +51,30 @@ describe("kill -9", () => {
     expect(skein.events.filter((event) => event.event === "listening")).toHaveLength(5);
   });
 
-  it("of the learner: the command says what happened and how to resume, and resuming goes on from the checkpoint", async () => {
-    await place.runFile(endless);
+  it("of the learner: it is replaced, goes on from its checkpoint, and the books balance", async () => {
+    await place.runFile({ stop: { envSteps: 40_000 } });
+    const skein = place.start("train", "run.yaml", "--json");
+    await skein.version(12);
+    process.kill((await skein.listening("learner")).pid, "SIGKILL");
+    await skein.listening("learner", 1);
+    expect((await skein.ended).code).toBe(0);
+    expect(finishedOf(skein.last).envSteps).toBeGreaterThanOrEqual(40_000);
+    expect(skein.notices.map((notice) => notice.message).join("\n")).toMatch(
+      /the learner was killed by SIGKILL; replacing it, from .*checkpoint-\d+\.safetensors/,
+    );
+    // Nobody but the learner was started again.
+    expect(skein.events.filter((event) => event.event === "listening")).toHaveLength(5);
+    const [folder] = await place.runFolders();
+    const { code, stdout } = await place.run("inspect", folder!, "--json");
+    expect(code).toBe(0);
+    const { books, imbalance } = JSON.parse(stdout) as BookReport;
+    expect(imbalance).toEqual({ rollouts: 0, steps: 0 });
+    expect(books.trained.steps).toBe(finishedOf(skein.last).envSteps);
+    expect(books.inFlight.rollouts).toBe(0);
+  });
+
+  it("of the last learner: the command says what happened and how to resume, and resuming goes on from the checkpoint", async () => {
+    await place.runFile({ ...endless, learner: { checkpointEvery: 5, maxRestarts: 0 } });
     const skein = place.start("train", "run.yaml", "--json", "--seed", "4", "--set", "model={hidden: [8]}");
     await skein.version(12);
     const all = await pids(skein);
@@ -75,7 +98,7 @@ describe("kill -9", () => {
       ...["--resume", "--set", "stop.envSteps=10000"],
     );
     const first = await resumed.event((event) => event.event === "progress");
-    expect(first).toMatchObject({ policyVersion: 11, envSteps: 11 * 256, updates: 11 * 4 });
+    expect(first).toMatchObject({ envSteps: 11 * 256, updates: 11 * 4 });
     expect((await resumed.ended).code).toBe(0);
     expect(finishedOf(resumed.last).envSteps).toBeGreaterThanOrEqual(10_000);
     expect(await place.runFolders()).toEqual([folder]);
@@ -83,7 +106,10 @@ describe("kill -9", () => {
       .trim()
       .split("\n")
       .map((line) => (JSON.parse(line) as { policyVersion: number }).policyVersion);
-    expect(versions).toEqual(versions.map((_, i) => i + 1));
+    // Those of the checkpoint, then on above all that the dead learner had published.
+    expect(versions.slice(0, 11)).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, versions[10]]);
+    expect(versions[10]).toBeGreaterThan(12);
+    expect(versions.slice(10)).toEqual(versions.slice(10).map((_, i) => versions[10]! + i));
   });
 
   it("of the supervisor: no process is left behind", async () => {
@@ -114,7 +140,11 @@ describe("a training thread that dies", () => {
          }),
        });`,
     );
-    await place.runFile({ ...endless, environment: { id: "Fragile-v0", module: "./fragile.mjs" } });
+    await place.runFile({
+      ...endless,
+      environment: { id: "Fragile-v0", module: "./fragile.mjs" },
+      learner: { checkpointEvery: 5, maxRestarts: 0 },
+    });
     const skein = place.start("train", "run.yaml", "--json");
     await skein.version(7);
     const all = await pids(skein);
@@ -134,7 +164,7 @@ describe("a training thread that dies", () => {
     expect(version % 5).toBe(0);
     expect(version).toBeGreaterThan(0);
     const resumed = place.start("train", "run.yaml", "--json", "--resume", "--set", "stop.envSteps=1");
-    expect(finishedOf((await resumed.ended, resumed.last)).policyVersion).toBe(version);
+    expect(finishedOf((await resumed.ended, resumed.last)).envSteps).toBe(256 * version);
   });
 });
 

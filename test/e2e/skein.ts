@@ -1,17 +1,20 @@
 /** Runs the built `skein` command as a user would: real processes, a folder of its own, nothing left behind. */
 import { spawn } from "node:child_process";
 import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { createInterface } from "node:readline";
-import { fileURLToPath } from "node:url";
+import { pathToFileURL } from "node:url";
 import { stringify } from "yaml";
 import type { FinishedEvent, ListeningEvent, NoticeEvent, RunEvent } from "../../core/progress.js";
 
-const MAIN = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
+/** By the package's own name: the same file, wherever the compiled test lies. */
+export const ROOT = dirname(createRequire(import.meta.url).resolve("skein/package.json"));
+export const MAIN = join(ROOT, "dist/cli/main.js");
 
 /** What `import … from "skein"` is to a user's module. */
-export const PACKAGE = new URL("../../dist/core/index.js", import.meta.url).href;
+export const PACKAGE = pathToFileURL(join(ROOT, "dist/core/index.js")).href;
 
 export interface Ended {
   readonly code: number | null;
@@ -28,8 +31,10 @@ export class Skein {
   private readonly listeners = new Set<() => void>();
   private over = false;
 
-  constructor(args: readonly string[], cwd: string) {
-    const child = spawn(process.execPath, [MAIN, ...args], { cwd, stdio: ["ignore", "pipe", "pipe"] });
+  /** `under`: a command, with its first arguments, that starts another: `env NAME=value`, `ip netns exec name`. */
+  constructor(args: readonly string[], cwd: string, under: readonly string[] = []) {
+    const [command, ...rest] = [...under, process.execPath, MAIN, ...args];
+    const child = spawn(command!, rest, { cwd, stdio: ["ignore", "pipe", "pipe"] });
     this.pid = child.pid!;
     let stdout = "";
     let stderr = "";

@@ -73,6 +73,57 @@ describe.each(ids)("%s", (id) => {
     expect(trace([9, 10, 11, 42], 700)[3]).toEqual(second);
   });
 
+  it("resets one instance to what a fresh environment of that seed is, and leaves the others untouched", () => {
+    const width = widthOf(make(id, 1).spec.observationSpace);
+    const shown = (env: VectorEnvironment, i: number): number[] => [
+      ...env.observations.subarray(i * width, (i + 1) * width),
+      ...[env.rewards[i]!, env.terminated[i]!, env.truncated[i]!],
+    ];
+    const [some, undisturbed, fresh] = [make(id, 3), make(id, 3), make(id, 1)];
+    for (const env of [some, undisturbed]) void env.reset(Uint32Array.of(1, 2, 3));
+    const random = new Random(7);
+    for (let t = 0; t < 400; t++) {
+      if (t % 90 === 50) {
+        void some.resetInstance(1, 1000 + t);
+        void fresh.reset(Uint32Array.of(1000 + t));
+      }
+      const actions = randomActions(some.spec.actionSpace, 3, random);
+      const w = actions.length / 3;
+      for (const env of [some, undisturbed]) void env.step(actions);
+      if (t >= 50) {
+        void fresh.step(actions.slice(w, 2 * w));
+        expect(shown(some, 1)).toEqual(shown(fresh, 0));
+      }
+      for (const i of [0, 2]) expect(shown(some, i)).toEqual(shown(undisturbed, i));
+    }
+  });
+
+  it("steps those instances that it is told to, up to the end of their episode", () => {
+    const width = widthOf(make(id, 1).spec.observationSpace);
+    const [some, all] = [make(id, 3), make(id, 3)];
+    for (const env of [some, all]) void env.reset(Uint32Array.of(4, 5, 6));
+    const active = Uint8Array.of(1, 0, 1);
+    const before = some.observations.slice(width, 2 * width);
+    const random = new Random(8);
+    for (let t = 0; t < 300 && active[0] === 1; t++) {
+      const actions = randomActions(some.spec.actionSpace, 3, random);
+      void some.step(actions, active);
+      void all.step(actions);
+      for (const i of [0, 2]) {
+        if (active[i] === 0) continue;
+        expect(some.rewards[i]).toBe(all.rewards[i]);
+        const ended = [all.terminated[i], all.truncated[i]];
+        expect([some.terminated[i], some.truncated[i]]).toEqual(ended);
+        const seen = ended.includes(1) ? "finalObservations" : "observations";
+        const range = [i * width, (i + 1) * width] as const;
+        expect(some[seen].subarray(...range)).toEqual(all[seen].subarray(...range));
+        if (ended.includes(1)) active[i] = 0;
+      }
+    }
+    expect(some.observations.subarray(width, 2 * width)).toEqual(before);
+    expect([some.rewards[1], some.terminated[1], some.truncated[1]]).toEqual([0, 0, 0]);
+  });
+
   it("keeps every observation and reward finite and never ends an episode twice at once", () => {
     const env = make(id, 16);
     const random = new Random(3);

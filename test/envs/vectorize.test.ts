@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { Action, Environment, StepResult } from "../../core/env/environment.js";
+import { InstanceFailures } from "../../core/env/instances.js";
 import { box, discrete, multiDiscrete, type Space } from "../../core/env/spaces.js";
 import { vectorizeEnvironment } from "../../core/env/vectorize.js";
 import { Random } from "../../core/random.js";
@@ -95,6 +96,33 @@ describe("a synchronous environment, vectorised", () => {
       }).flat();
     };
     expect(trace([1, 42, 3], 1)).toEqual(trace([42], 0));
+  });
+
+  it("resets one instance alone, as a fresh one of that seed, and its later episodes too", () => {
+    const walks: Walk[] = [];
+    const env = vectorizeEnvironment(specOf(), () => (walks[walks.length] = new Walk(2)), 2);
+    void env.reset(Uint32Array.of(7, 8));
+    void env.step(Int32Array.of(1, 0));
+    const neighbour = env.observations.slice(0, 2);
+    expect(env.resetInstance(1, 9)).toBeUndefined();
+    expect([...env.observations]).toEqual([...neighbour, new Random(9).integer(50), 0]);
+    for (let t = 0; t < 2; t++) void env.step(Int32Array.of(0, 1));
+    expect(walks[1]!.seeds).toEqual([8, 9, new Random(9).nextUint32()]);
+    expect(walks[0]!.seeds).toEqual([7]);
+  });
+
+  it("steps only the instances it is told to, and begins no episode for them", () => {
+    const walks: Walk[] = [];
+    const env = vectorizeEnvironment(specOf(), () => (walks[walks.length] = new Walk(2)), 3);
+    void env.reset(Uint32Array.of(7, 8, 9));
+    const start = env.observations.slice();
+    for (let t = 0; t < 2; t++) void env.step(Int32Array.of(1, 1, 0), Uint8Array.of(1, 0, 1));
+    expect([...env.terminated]).toEqual([1, 0, 1]);
+    expect([...env.finalObservations.subarray(0, 2)]).toEqual([start[0]! + 2, 2]);
+    expect([...env.observations.subarray(2, 4)]).toEqual([...start.subarray(2, 4)]);
+    expect(walks.map(({ seeds }) => seeds)).toEqual([[7], [8], [9]]);
+    void env.step(Int32Array.of(0, 1, 0), Uint8Array.of(0, 1, 0));
+    expect([...env.observations.subarray(2, 4)]).toEqual([start[2]! + 1, 1]);
   });
 
   it("hands over actions as a number for discrete spaces and as an array else", () => {
@@ -205,6 +233,38 @@ describe("an asynchronous environment, vectorised", () => {
     expect(failure.code).toBe("ENVIRONMENT_FAILED");
     expect(failure.message).toMatch(/"Walk", instance 1, step 1 .*step\(\) threw "socket gone"/);
     expect(failure.cause).toBe(boom);
+  });
+
+  it("names every instance that failed, once the others have finished their step", async () => {
+    const booms = [new Error("at once"), new Error("later")];
+    let made = 0;
+    let steps = 0;
+    const create = (): Environment => {
+      const number = made++;
+      return {
+        reset: () => [0, 0],
+        step: async () => {
+          if (number === 0) throw booms[0]!;
+          for (let k = 0; k < 9; k++) await Promise.resolve();
+          if (number === 2) throw booms[1]!;
+          steps++;
+          return fine;
+        },
+      };
+    };
+    const env = vectorizeEnvironment(specOf(), create, 4);
+    await env.reset(Uint32Array.of(1, 2, 3, 4));
+    const failure = await failureOf(() => env.step(Int32Array.of(0, 0, 0, 0)));
+    expect(failure).toBeInstanceOf(InstanceFailures);
+    const { failures } = failure as InstanceFailures;
+    expect([...failures].map(([i, { code, cause }]) => [i, code, cause])).toEqual([
+      [0, "ENVIRONMENT_FAILED", booms[0]],
+      [2, "ENVIRONMENT_FAILED", booms[1]],
+    ]);
+    expect(steps).toBe(2);
+    await env.resetInstance(0, 5);
+    await env.step(Int32Array.of(0, 0, 0, 0), Uint8Array.of(0, 1, 0, 0));
+    expect(steps).toBe(3);
   });
 
   it("leaves no rejection unheard when instances fail both at once and later", async () => {

@@ -248,3 +248,33 @@ describe("a tanh-squashed Gaussian policy sampler", () => {
     sampler.environmentActions.forEach((a, j) => expect(a).toBeCloseTo(expected[j]!, 6));
   });
 });
+
+describe("a policy sampler for one instance of many", () => {
+  const random = new Random(30);
+  it.each([
+    ["categorical", discrete(4), 4, "gaussian"],
+    ["multi-discrete", multiDiscrete([3, 2]), 5, "gaussian"],
+    ["Gaussian", box([2], -1, 1), 4, "gaussian"],
+    ["tanh-squashed Gaussian", box([2], [-2, 0], [2, 0.5]), 4, "tanhGaussian"],
+  ] as const)(
+    "draws what that instance alone would draw, and touches no other (%s)",
+    (_, space, width, kind) => {
+      const count = 3;
+      const policy = Float32Array.from({ length: width * count }, () => random.normal());
+      const sampler = createPolicySampler(space, count, kind);
+      sampler.sample(policy, new Random(1));
+      const alone = createPolicySampler(space, 1, kind);
+      alone.sample(policy.slice(width, 2 * width), new Random(2));
+      const a = alone.actions.length;
+      const fields = ["actions", "environmentActions", "logprobs"] as const;
+      const expected = fields.map((field) => {
+        const numbers = [...sampler[field]];
+        const w = field === "logprobs" ? 1 : a;
+        numbers.splice(w, w, ...alone[field]);
+        return numbers;
+      });
+      sampler.sampleInstance(policy, 1, new Random(2));
+      expect(fields.map((field) => [...sampler[field]])).toEqual(expected);
+    },
+  );
+});

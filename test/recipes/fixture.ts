@@ -27,7 +27,8 @@ export function randomRollout(random: Random, shape: RolloutShape = {}): Rollout
   const floats = (length: number): Float32Array => Float32Array.from({ length }, () => random.normal());
   const ends = Uint8Array.from({ length: rows }, () => random.integer(3));
   return {
-    ...{ runId: "run", rolloutId: `run/${seat}/1`, actorId: "actor", seat, sequence: 1, collectSeconds: 0 },
+    ...{ runId: "run", rolloutId: `run/seat-${seat}/1/0/1`, requestId: 1, actorId: "actor", seat },
+    ...{ task: `seat-${seat}`, group: 1, member: 0, attempt: 1, collectSeconds: 0 },
     columns: {
       ...{ observationWidth, actionWidth: Math.max(1, boxActions), offsets },
       ...{ actionMaskWidth, stateWidth },

@@ -1,22 +1,34 @@
-/** What the tests of the services share: small rollouts and the learner's counts. */
-import { StopReason, type Rollout, type RolloutColumns } from "../../core/types.js";
-import type { Intake } from "../../services/learner/intake.js";
-import type { LearnerCounts } from "../../services/coordinator/work-gate.js";
+/** What the tests of the services share: small rollouts, and deliveries that remember what they were told. */
+import { StopReason, rolloutIdOf, type Rollout, type RolloutColumns } from "../../core/types.js";
+import type { RolloutDelivery } from "../../core/transport/transport.js";
 
 export interface SmallRollout {
+  readonly runId?: string;
   readonly seat?: number;
-  readonly sequence?: number;
+  readonly task?: string;
+  /** A fragment's number, or a group. */
+  readonly group?: number;
+  readonly member?: number;
+  readonly attempt?: number;
+  readonly requestId?: number;
   readonly steps?: number;
   /** Policy versions of the rollout, spread over its steps; one by default. */
   readonly versions?: readonly number[];
+  readonly episodeReturn?: number;
 }
 
 /** A rollout of one unfinished row with the fields that matter to the books. */
 export function smallRollout({
+  runId = "run",
   seat = 0,
-  sequence = 1,
+  task = `seat-${seat}`,
+  group = 1,
+  member = 0,
+  attempt = 1,
+  requestId = 1000 * (seat + 1) + 10 * group + attempt,
   steps = 4,
   versions = [0],
+  episodeReturn = Number.NaN,
 }: SmallRollout = {}): Rollout {
   const lengths = versions.map((_, k) => (k === 0 ? steps - versions.length + 1 : 1));
   const columns: RolloutColumns = {
@@ -41,19 +53,42 @@ export function smallRollout({
     trajectoryIds: Uint32Array.of(1),
     seeds: Uint32Array.of(1),
     stepExtras: {},
-    rowCounters: {},
+    rowCounters: { episodeReturn: Float32Array.of(episodeReturn) },
   };
-  const rolloutId = `run/${seat}/${sequence}`;
-  return { runId: "run", rolloutId, actorId: "actor", seat, sequence, collectSeconds: 0, columns };
+  const work = { task, group, member, attempt };
+  const rolloutId = rolloutIdOf(runId, work);
+  return { ...work, runId, rolloutId, requestId, actorId: "actor", seat, collectSeconds: 0, columns };
 }
 
-/** The learner's side of the books, as it reports them. */
-export function countsOf(intake: Intake): LearnerCounts {
+/** A delivery that remembers what its sender was told; not settled yet: "". */
+export interface KeptDelivery extends RolloutDelivery {
+  readonly taken: boolean;
+  /** "", "ack", or why it was refused. */
+  readonly answer: string;
+}
+
+export function deliveryOf(
+  rollout: Rollout,
+  onAnswer: (answer: string) => void = () => undefined,
+): KeptDelivery {
+  const kept = { taken: false, answer: "" };
+  const settle = (answer: string): void => {
+    if (kept.answer !== "") return;
+    kept.taken = true;
+    kept.answer = answer;
+    onAnswer(answer);
+  };
   return {
-    receivedSteps: intake.receivedSteps,
-    disposedSteps: intake.disposedSteps,
-    seatSequences: intake.receivedSequences,
+    rollout,
+    bytes: 4 * rollout.columns.observations.length,
+    take: () => void (kept.taken = true),
+    ack: () => settle("ack"),
+    reject: (reason) => settle(reason),
+    get taken() {
+      return kept.taken;
+    },
+    get answer() {
+      return kept.answer;
+    },
   };
 }
-
-export const NOTHING_YET: LearnerCounts = { receivedSteps: 0, disposedSteps: 0, seatSequences: [] };

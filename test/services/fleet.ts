@@ -1,220 +1,304 @@
 /**
- * A whole fleet in miniature: the real work gate and the real intake, between them seats that ask, collect and
- * deliver in an order drawn at random. Faults are methods. It knows how many steps really are ahead of a fragment,
- * which the gate can only infer from reports.
+ * A whole fleet in miniature on a real coordinator's record: seats that ask, collect and deliver, a scripted learner,
+ * and an order of events drawn at random. Faults are methods. It checks after every event what must always hold.
  */
+import { expect } from "vitest";
+import { parseRunConfig } from "../../core/config/load.js";
 import type { Random } from "../../core/random.js";
-import type { Rollout, RolloutRequest } from "../../core/types.js";
-import { WorkGate, type WorkGateOptions } from "../../services/coordinator/work-gate.js";
-import type { TrainingState } from "../../core/weights/checkpoint.js";
-import { Intake, type Batchful, type DropReason } from "../../services/learner/intake.js";
-import { countsOf, NOTHING_YET, smallRollout } from "./fixture.js";
+import type { RolloutRequest } from "../../core/types.js";
+import { BookReader, imbalanceOf } from "../../services/coordinator/books.js";
+import { Dispatch } from "../../services/coordinator/dispatch.js";
+import { Store } from "../../services/coordinator/store.js";
+import { keyOf, ScriptedLearner, type LearnerOptions, type Parcel } from "./fleet-learner.js";
 
-export interface FleetOptions extends WorkGateOptions {
+export interface FleetOptions extends LearnerOptions {
   readonly seats: number;
-  /** The learner tells its counts not only after a batch, but at any time, also while it trains. */
-  readonly reportsBetween: boolean;
+  readonly fragmentSteps: number;
+  readonly deterministic: boolean;
+  /** What is sent is kept by a broker: it outlives its actor. */
+  readonly broker: boolean;
 }
 
-/** What a checkpoint tells a learner of its books. */
-type LearnerState = Pick<TrainingState, "policyVersion" | "disposedSteps" | "seatSequences">;
-
-interface Seat {
+interface Actor {
+  readonly name: string;
   readonly seat: number;
   lease: string;
-  collecting: { readonly request: RolloutRequest; readonly version: number } | null;
-  /** Collected and not delivered, oldest first. */
-  sending: { readonly requestId: number; readonly rollout: Rollout }[];
-  /** Delivered requests the coordinator has not been told of. */
-  untold: number[];
+  /** Newest request heard of. */
+  heard: number;
+  collecting: RolloutRequest[];
+  giveBack: { requestId: number; reason: string }[];
+  lives: number;
 }
 
-export interface Grant {
-  readonly request: RolloutRequest;
-  /** Whole batches ahead of it when it was granted: in training, held, on their way and being collected. */
-  readonly batchesAhead: number;
-}
+const LEASE_SECONDS = 5;
+const RECONNECT_SECONDS = 8;
 
 export class Fleet {
-  version = 0;
-  readonly grants: Grant[] = [];
-  readonly batches: Batchful[] = [];
-  readonly drops: { readonly reason: DropReason; readonly rollout: Rollout }[] = [];
-  gate: WorkGate;
-  intake: Intake;
-  private seats: Seat[];
-  private leases = 0;
-  /** By version. */
-  private readonly checkpoints: LearnerState[] = [{ policyVersion: 0, ...NOTHING_YET }];
-  private next: Promise<void> | null = null;
-  private training: Batchful | null = null;
-  private readonly batchStepsWhole: number;
+  learner: ScriptedLearner;
+  /** Sent and not settled, by request. */
+  sent = new Map<number, { readonly parcel: Parcel; readonly actor: string }>();
+  readonly everGranted = new Map<number, RolloutRequest>();
+  private readonly actors: Actor[];
+  private store: Store;
+  private dispatch: Dispatch;
+  private lease = "";
+  private ms = 0;
+  private newestPublished = -1;
+  private incarnations = 0;
 
   constructor(
     private readonly options: FleetOptions,
     private readonly random: Random,
+    private readonly path: string,
   ) {
-    const { batchSteps, fragmentSteps, seats } = options;
-    this.batchStepsWhole = Math.ceil(batchSteps / fragmentSteps) * fragmentSteps;
-    this.gate = new WorkGate(options);
-    this.intake = this.newIntake(this.checkpoints[0]!);
-    this.seats = Array.from({ length: seats }, (_, seat) => this.newSeat(seat));
-    this.gate.start(0, NOTHING_YET);
+    this.store = Store.open(path);
+    this.dispatch = this.newDispatch();
+    this.learner = this.newLearner();
+    this.actors = Array.from({ length: options.seats }, (_, seat) => ({
+      ...{ name: `actor-${seat}`, seat, lease: "", heard: 0, collecting: [], giveBack: [], lives: 0 },
+    }));
+    for (const actor of this.actors) this.register(actor);
   }
 
-  /** Until `version`; throws where nothing can move any more. `fault` runs before each move. */
-  async runTo(version: number, fault: () => void = () => undefined): Promise<void> {
-    while (this.version < version) {
-      fault();
-      if (!(await this.move())) throw new Error(`stuck: ${JSON.stringify(this.describe())}`);
+  get books() {
+    return new BookReader(this.store).read(this.dispatch.run.now);
+  }
+
+  get newestVersion(): number {
+    return this.dispatch.run.now.policyVersion;
+  }
+
+  /** One thing that can happen happens, `fault` before it. */
+  step(fault: () => void = () => undefined): void {
+    fault();
+    const { random } = this;
+    const actor = this.actors[random.integer(this.actors.length)]!;
+    const moves: (() => void)[] = [
+      () => this.ask(actor),
+      () => this.collect(actor),
+      () => this.deliver(),
+      () => this.learn(),
+      () => this.report(),
+    ];
+    moves[random.integer(moves.length)]!();
+    this.pass(0.05);
+    this.check();
+  }
+
+  pass(seconds: number): void {
+    this.ms += 1000 * seconds;
+    const { leases } = this.dispatch;
+    // Everybody who lives is heard of.
+    for (const { lease } of this.actors) leases.renew(lease);
+    leases.renew(this.lease);
+    this.tick();
+  }
+
+  /** An actor dies with what it was collecting and, without a broker, with what it had sent. Another comes. */
+  killActor(): void {
+    const actor = this.actors[this.random.integer(this.actors.length)]!;
+    actor.collecting = [];
+    actor.giveBack = [];
+    actor.heard = 0;
+    actor.lives++;
+    if (!this.options.broker) {
+      for (const [id, { actor: sender }] of this.sent) if (sender === actor.name) this.sent.delete(id);
     }
+    this.register(actor);
   }
 
-  /** An actor dies: what it was sending arrives or is lost, what it was collecting is lost; another takes its seat. */
-  kill(index: number): void {
-    const seat = this.seats[index]!;
-    const arriving = this.random.integer(seat.sending.length + 1);
-    for (const { rollout } of seat.sending.slice(0, arriving)) this.intake.add(rollout);
-    this.gate.void(seat.lease);
-    this.seats[index] = this.newSeat(index);
+  /** An actor is not heard of for longer than its lease; it goes on collecting and delivers later. */
+  silenceActor(): void {
+    const actor = this.actors[this.random.integer(this.actors.length)]!;
+    this.ms += 1000 * (LEASE_SECONDS + 1);
+    const { leases } = this.dispatch;
+    for (const { lease } of this.actors) if (lease !== actor.lease) leases.renew(lease);
+    leases.renew(this.lease);
+    this.tick();
+    this.register(actor);
   }
 
-  /** The learner's lease ends and it registers again; everything on its way still arrives. */
-  learnerRegistersAgain(): void {
-    this.gate.stop();
-    this.gate.start(this.version, countsOf(this.intake));
+  /** Whatever it had not written down is gone. */
+  killCoordinator(): void {
+    this.store.close();
+    this.store = Store.open(this.path);
+    this.dispatch = this.newDispatch();
+    this.registerLearner();
   }
 
-  /** A new coordinator: every lease is new, the learner tells its counts. */
-  coordinatorRestarts(): void {
-    this.gate = new WorkGate(this.options);
-    for (const seat of this.seats) seat.lease = this.newLease();
-    this.gate.start(this.version, countsOf(this.intake));
+  /** The learner dies; another goes on from the checkpoint, or from the beginning. Senders send to it again. */
+  killLearner(): void {
+    this.learner = this.newLearner(this.random.uniform() < 0.1 ? undefined : this.learner);
   }
 
-  /**
-   * The learner dies and goes on from a checkpoint up to `back` versions old. Actors live on under new leases where
-   * versions are gone; what they send arrives at the new learner or, where it has moved, nowhere.
-   */
-  learnerRestarts(back: number): void {
-    const version = Math.max(0, this.version - this.random.integer(back + 1));
-    const moved = this.random.uniform() < 0.5;
-    for (const seat of this.seats) {
-      if (version < this.version) {
-        this.gate.void(seat.lease);
-        seat.lease = this.newLease();
-      }
-      if (moved) seat.sending = [];
+  saveCheckpoint(): void {
+    this.learner.save();
+  }
+
+  /** No more work is granted; what is under way ends. */
+  drain(): void {
+    for (let round = 0; round < 3; round++) {
+      for (const actor of this.actors) this.ask(actor, false);
+      for (const actor of this.actors) while (actor.collecting.length > 0) this.collect(actor);
+      for (const { parcel } of this.sent.values()) this.learner.deliver(parcel);
+      while (this.learner.train());
+      for (let k = 0; k < 3; k++) this.report(false);
+      this.learner.save();
     }
-    this.version = version;
-    this.intake = this.newIntake(this.checkpoints[version]!);
-    this.next = null;
-    this.training = null;
-    this.gate.stop();
-    this.gate.start(version, countsOf(this.intake));
+    this.report(false);
+    // What nobody delivers again is given up.
+    this.pass(RECONNECT_SECONDS);
+    this.check();
   }
 
-  /** One thing that can happen happens; false = nothing can. */
-  private async move(): Promise<boolean> {
-    await this.look();
-    const moves: (() => boolean)[] = [];
-    for (const seat of this.seats) {
-      if (seat.sending.length > 0) moves.push(() => this.deliver(seat));
-      // A seat sends one fragment at a time, while it collects the next.
-      if (seat.collecting !== null && seat.sending.length === 0) moves.push(() => this.collect(seat));
-      if (seat.collecting === null) moves.push(() => this.ask(seat));
-    }
-    if (this.training !== null) moves.push(() => this.train());
-    if (this.options.reportsBetween) moves.push(() => this.report());
-    const order = Uint32Array.from(moves, (_, i) => i);
-    this.random.shuffle(order);
-    for (const k of order) if (moves[k]!()) return true;
-    return false;
+  close(): void {
+    this.store.close();
   }
 
-  private ask(seat: Seat): boolean {
-    for (const requestId of seat.untold.splice(0)) this.gate.complete(requestId, seat.lease);
-    const ahead = this.stepsAhead();
-    const request = this.gate.grant(seat.seat, seat.lease);
-    if (request === null) return false;
-    this.grants.push({ request, batchesAhead: Math.floor(ahead / this.batchStepsWhole) });
-    const newer = request.exact ? 0 : this.random.integer(this.version - request.policyVersion + 1);
-    seat.collecting = { request, version: request.policyVersion + newer };
-    return true;
-  }
-
-  private collect(seat: Seat): boolean {
-    const { request, version } = seat.collecting!;
-    const { sequence } = request;
-    const steps = this.options.fragmentSteps;
-    const rollout = smallRollout({ seat: seat.seat, sequence, steps, versions: [version] });
-    seat.sending.push({ requestId: request.requestId, rollout });
-    seat.collecting = null;
-    return true;
-  }
-
-  private deliver(seat: Seat): boolean {
-    const { requestId, rollout } = seat.sending.shift()!;
-    this.intake.add(rollout);
-    seat.untold.push(requestId);
-    return true;
-  }
-
-  private train(): boolean {
-    this.batches.push(this.training!);
-    this.training = null;
-    this.version++;
-    this.intake.advance(this.version);
-    const { disposedSteps, disposedSequences: seatSequences } = this.intake;
-    this.checkpoints[this.version] = { policyVersion: this.version, disposedSteps, seatSequences };
-    this.report();
-    return true;
-  }
-
-  /** False where the gate knew it all. */
-  private report(): boolean {
-    const before = this.gate.pendingSteps;
-    this.gate.reconcile(this.version, countsOf(this.intake));
-    return this.gate.pendingSteps !== before;
-  }
-
-  /** Lets the learner look for its next batch. */
-  private async look(): Promise<void> {
-    if (this.training !== null) return;
-    const { intake } = this;
-    this.next ??= intake.next(new AbortController().signal).then((batch) => {
-      if (intake !== this.intake) return;
-      this.training = batch;
-      this.next = null;
+  /** `more`: what is new as well, not only what the seat has not heard of. */
+  private ask(actor: Actor, more = true): void {
+    const { dispatch } = this;
+    const lease = dispatch.leases.renew(actor.lease);
+    if (lease === null) return this.register(actor);
+    const capacity = more ? 1 + this.random.integer(3) : 1000;
+    const failed = actor.giveBack;
+    const request = { leaseId: lease.id, seat: actor.seat, capacity, lastRequestId: actor.heard, failed };
+    const granted = this.store.transaction(() => {
+      dispatch.giveBack(lease, failed);
+      return dispatch.offer(lease, request, more);
     });
-    await new Promise(setImmediate);
+    for (const each of granted) {
+      expect(this.everGranted.get(each.requestId) ?? each).toEqual(each);
+      this.everGranted.set(each.requestId, each);
+    }
+    // The reply may be lost.
+    if (more && this.random.uniform() < 0.1) return;
+    actor.giveBack = [];
+    for (const each of granted) {
+      expect(each.requestId).toBeGreaterThan(actor.heard);
+      actor.heard = each.requestId;
+      actor.collecting.push(each);
+    }
   }
 
-  private stepsAhead(): number {
-    const onTheWay = this.seats.reduce(
-      (sum, { collecting, sending }) => sum + sending.length + (collecting === null ? 0 : 1),
-      0,
+  private collect(actor: Actor): void {
+    const request = actor.collecting.shift();
+    if (request === undefined) return;
+    const { requestId } = request;
+    if (this.random.uniform() < 0.02) {
+      actor.giveBack.push({ requestId, reason: "environment" });
+      return;
+    }
+    const { fragmentSteps, groupSize } = this.options;
+    const steps = groupSize === null ? fragmentSteps : 1 + this.random.integer(2 * fragmentSteps);
+    const newer = request.exact ? 0 : this.random.integer(this.learner.version - request.policyVersion + 1);
+    const version = request.policyVersion + Math.max(0, newer);
+    const refused = this.random.uniform() < 0.01;
+    this.sent.set(requestId, { parcel: { request, steps, version, refused }, actor: actor.name });
+  }
+
+  /** Any of what is sent and not settled, whether it was delivered before or not. */
+  private deliver(): void {
+    const all = [...this.sent.values()];
+    if (all.length > 0) this.learner.deliver(all[this.random.integer(all.length)]!.parcel);
+  }
+
+  private learn(): void {
+    if (!this.learner.train()) return;
+    this.publish();
+    if (this.random.uniform() < 0.3) this.learner.save();
+  }
+
+  private report(mayBeLost = true): void {
+    const report = this.learner.report();
+    if (this.dispatch.leases.renew(this.lease) === null) this.registerLearner();
+    const times = mayBeLost && this.random.uniform() < 0.1 ? 2 : 1;
+    for (let k = 0; k < times; k++) {
+      this.store.transaction(() => this.dispatch.report({ leaseId: this.lease, ...report }));
+    }
+    if (mayBeLost && this.random.uniform() < 0.1) return;
+    this.learner.confirm(report, this.dispatch.work.voidedGroups());
+  }
+
+  private publish(): void {
+    const { version } = this.learner;
+    expect(version).toBeGreaterThanOrEqual(this.newestPublished);
+    this.newestPublished = version;
+    this.dispatch.run.set({ publishedVersion: version });
+  }
+
+  private tick(): void {
+    const { leases } = this.dispatch;
+    for (const lease of leases.overdue()) {
+      this.store.transaction(() => {
+        leases.remove(lease.id);
+        this.dispatch.release(lease);
+      });
+    }
+    this.store.transaction(() => {
+      this.dispatch.sweep();
+      this.dispatch.work.tick();
+    });
+  }
+
+  /** A process that died has another name's place; a living one keeps what it collects. */
+  private register(actor: Actor): void {
+    const rest = { index: actor.seat, dataAddress: "", relayAddress: "", policyVersion: 0 };
+    const request = { role: "actor", name: actor.name, incarnation: `${actor.lives}`, ...rest } as const;
+    actor.lease = this.store.transaction(() => this.dispatch.register(request)).lease.id;
+  }
+
+  private registerLearner(): void {
+    const { incarnation, version } = this.learner;
+    expect(this.takeOver(incarnation, version)).toBe(version);
+  }
+
+  private takeOver(incarnation: string, policyVersion: number): number {
+    const rest = { index: null, dataAddress: "learner:1", relayAddress: "", policyVersion };
+    const request = { role: "learner", name: "learner", incarnation, ...rest } as const;
+    this.lease = this.store.transaction(() => this.dispatch.register(request)).lease.id;
+    return this.dispatch.run.now.policyVersion;
+  }
+
+  private newLearner(before?: ScriptedLearner): ScriptedLearner {
+    const from = before?.checkpoint ?? ScriptedLearner.nothing;
+    const incarnation = `learner-${++this.incarnations}`;
+    const goOnAs = this.takeOver(incarnation, from.version);
+    const settle = (requestId: number): void => void this.sent.delete(requestId);
+    this.learner = new ScriptedLearner(this.options, from, goOnAs, incarnation, settle);
+    this.publish();
+    return this.learner;
+  }
+
+  private newDispatch(): Dispatch {
+    const { batchSteps, fragmentSteps, maxPolicyLag, deterministic, groupSize, seats, ack } = this.options;
+    const groups = { size: groupSize, tasks: 3, deadlineSeconds: 30, maxAttempts: 3 };
+    const config = parseRunConfig(
+      {
+        environment: { id: "CartPole-v1" },
+        recipe: { params: { batchSteps } },
+        actors: { processes: seats, environments: 1, fragmentSteps },
+        staleness: { maxPolicyLag },
+        transport: { reconnectSeconds: RECONNECT_SECONDS },
+        learner: { ack },
+        coordinator: { leaseSeconds: LEASE_SECONDS, quarantineAfter: 1_000_000 },
+        deterministic,
+        ...(groupSize === null ? {} : { groups }),
+      },
+      "test",
     );
-    return this.intake.heldSteps + onTheWay * this.options.fragmentSteps;
+    const events = { onSealed: () => undefined, onVoid: () => undefined };
+    return new Dispatch({ config, store: this.store, method: {}, events, now: () => this.ms });
   }
 
-  private newIntake(from: LearnerState): Intake {
-    const { batchSteps, maxPolicyLag, deterministic, seats } = this.options;
-    const onDrop = (reason: DropReason, rollout: Rollout): void => void this.drops.push({ reason, rollout });
-    const options = { batchSteps, maxPolicyLag, seats: deterministic ? seats : null, onDrop };
-    return new Intake(options, from);
-  }
-
-  private newSeat(seat: number): Seat {
-    return { seat, lease: this.newLease(), collecting: null, sending: [], untold: [] };
-  }
-
-  private newLease(): string {
-    return `lease-${++this.leases}`;
-  }
-
-  private describe(): unknown {
-    const { version, intake, gate } = this;
-    return { version, held: intake.heldSteps, pending: gate.pendingSteps, seats: this.seats };
+  private check(): void {
+    expect(imbalanceOf(this.books)).toEqual({ rollouts: 0, steps: 0 });
+    const keys = this.learner.trained.map(keyOf);
+    expect(new Set(keys).size).toBe(keys.length);
+    const { groupSize } = this.options;
+    if (groupSize === null) return;
+    const members = new Map<number, number>();
+    for (const { group } of this.learner.trained) members.set(group, (members.get(group) ?? 0) + 1);
+    expect([...members.values()].filter((count) => count !== groupSize)).toEqual([]);
   }
 }

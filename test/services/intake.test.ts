@@ -1,211 +1,329 @@
 import { describe, expect, it } from "vitest";
 import { Random } from "../../core/random.js";
 import { buffersOf } from "../../core/threads/buffers.js";
-import { stepCount, type Rollout } from "../../core/types.js";
-import { Intake, type DropReason, type IntakeOptions } from "../../services/learner/intake.js";
-import { smallRollout } from "./fixture.js";
-
-const FRESH = { policyVersion: 0, disposedSteps: 0, seatSequences: [] } as const;
-
-interface Kept {
-  readonly intake: Intake;
-  readonly drops: (readonly [DropReason, string])[];
-}
-
-function intakeOf(
-  options: Partial<IntakeOptions> = {},
-  resumed: ConstructorParameters<typeof Intake>[1] = FRESH,
-): Kept {
-  const drops: (readonly [DropReason, string])[] = [];
-  const onDrop = (reason: DropReason, { rolloutId }: Rollout): void => void drops.push([reason, rolloutId]);
-  const defaults = { batchSteps: 8, maxPolicyLag: 1, seats: null, onDrop };
-  return { intake: new Intake({ ...defaults, ...options }, resumed), drops };
-}
+import type { Rollout } from "../../core/types.js";
+import { parsePrometheus, valueOf } from "../telemetry/prometheus.js";
+import { deliveryOf, smallRollout, type KeptDelivery, type SmallRollout } from "./fixture.js";
+import { intakeOf, type KeptIntake } from "./learner-fixture.js";
 
 const never = new AbortController().signal;
 const ids = (batch: { readonly rollouts: readonly Rollout[] } | null): string[] =>
   batch!.rollouts.map((rollout) => rollout.rolloutId);
 
+function deliver({ intake }: KeptIntake, rollout: SmallRollout | Rollout): KeptDelivery {
+  const delivery = deliveryOf("columns" in rollout ? rollout : smallRollout(rollout));
+  intake.deliver(delivery);
+  return delivery;
+}
+
+/** Members of `group` that play task `task-0`. */
+const member = (group: number, number: number, more: SmallRollout = {}): SmallRollout => ({
+  ...{ task: "task-0", group, member: number, requestId: 100 * group + number, steps: 2 },
+  ...more,
+});
+
+/** What was said of each request, by its number. */
+const said = (kept: KeptIntake): Record<number, string> =>
+  Object.fromEntries(
+    kept.report().map(({ requestId, verdict, reason }) => [requestId, reason === "" ? verdict : reason]),
+  );
+
 describe("an intake", () => {
   it("seals a batch at batchSteps, the last rollout taken whole, in the order of arrival", async () => {
-    const { intake } = intakeOf();
-    intake.add(smallRollout({ seat: 1, steps: 5 }));
-    intake.add(smallRollout({ seat: 0, steps: 2 }));
-    intake.add(smallRollout({ seat: 2, steps: 4 }));
-    intake.add(smallRollout({ seat: 3, steps: 8 }));
-    const batch = await intake.next(never);
-    expect(ids(batch)).toEqual(["run/1/1", "run/0/1", "run/2/1"]);
+    const kept = intakeOf();
+    deliver(kept, { seat: 1, steps: 5 });
+    deliver(kept, { seat: 0, steps: 2 });
+    deliver(kept, { seat: 2, steps: 4 });
+    deliver(kept, { seat: 3, steps: 8 });
+    const batch = await kept.intake.next(never);
+    expect(ids(batch)).toEqual(["run/seat-1/1/0/1", "run/seat-0/1/0/1", "run/seat-2/1/0/1"]);
     expect(batch!.steps).toBe(11);
-    expect(ids(await intake.next(never))).toEqual(["run/3/1"]);
+    expect(ids(await kept.intake.next(never))).toEqual(["run/seat-3/1/0/1"]);
   });
 
   it("holds a batch until it has been trained on, even where its arrays have been moved away", async () => {
-    const { intake } = intakeOf();
-    intake.add(smallRollout({ seat: 0, steps: 8 }));
-    intake.add(smallRollout({ seat: 1, steps: 5 }));
+    const kept = intakeOf();
+    const { intake, ledger } = kept;
+    deliver(kept, { seat: 0, steps: 8, requestId: 7 });
+    deliver(kept, { seat: 1, steps: 5, requestId: 8 });
     const batch = await intake.next(never);
     structuredClone(batch!.rollouts, { transfer: buffersOf(batch!.rollouts) });
-    expect([intake.heldSteps, intake.disposedSteps]).toEqual([13, 0]);
-    expect(intake.disposedSequences).toEqual([]);
-    intake.advance(1);
-    expect([intake.heldSteps, intake.disposedSteps]).toEqual([5, 8]);
-    expect(intake.disposedSequences).toEqual([[0, 1]]);
+    expect(intake.held).toEqual({ rollouts: 2, steps: 13 });
+    expect(ledger.total).toEqual({ rollouts: 0, steps: 0 });
+    intake.trained(1);
+    expect(intake.held).toEqual({ rollouts: 1, steps: 5 });
+    expect(ledger.counts.trained).toEqual({ rollouts: 1, steps: 8 });
+    expect(kept.report()).toContainEqual(
+      expect.objectContaining({ requestId: 7, verdict: "trained", version: 1, steps: 8 }),
+    );
   });
 
   it("makes the learner wait until a batch is there", async () => {
-    const { intake } = intakeOf();
-    const next = intake.next(never);
-    intake.add(smallRollout({ seat: 0 }));
-    intake.add(smallRollout({ seat: 1 }));
-    expect(ids(await next)).toEqual(["run/0/1", "run/1/1"]);
+    const kept = intakeOf();
+    const next = kept.intake.next(never);
+    deliver(kept, { seat: 0 });
+    deliver(kept, { seat: 1 });
+    expect(ids(await next)).toEqual(["run/seat-0/1/0/1", "run/seat-1/1/0/1"]);
   });
 
   it("gives null once told to stop, before or while it waits", async () => {
-    const { intake } = intakeOf();
+    const kept = intakeOf();
     const stop = new AbortController();
-    const next = intake.next(stop.signal);
+    const next = kept.intake.next(stop.signal);
     stop.abort();
     expect(await next).toBeNull();
-    intake.add(smallRollout({ steps: 8 }));
-    expect(await intake.next(stop.signal)).toBeNull();
-    expect(intake.heldSteps).toBe(8);
+    deliver(kept, { steps: 8 });
+    expect(await kept.intake.next(stop.signal)).toBeNull();
+    expect(kept.intake.held.steps).toBe(8);
   });
 
-  it("drops repeats, also of what a resumed learner had disposed of", async () => {
-    const { intake, drops } = intakeOf({}, { ...FRESH, disposedSteps: 40, seatSequences: [[0, 5]] });
-    intake.add(smallRollout({ seat: 0, sequence: 5 }));
-    intake.add(smallRollout({ seat: 0, sequence: 6 }));
-    intake.add(smallRollout({ seat: 0, sequence: 6 }));
-    intake.add(smallRollout({ seat: 0, sequence: 4 }));
-    intake.add(smallRollout({ seat: 1, sequence: 1 }));
-    expect(ids(await intake.next(never))).toEqual(["run/0/6", "run/1/1"]);
-    intake.advance(1);
-    expect(drops).toEqual([
-      ["duplicate", "run/0/5"],
-      ["duplicate", "run/0/6"],
-      ["duplicate", "run/0/4"],
-    ]);
-    expect(intake.receivedSteps).toBe(40 + 5 * 4);
-    expect(intake.disposedSteps).toBe(40 + 5 * 4);
+  it("judges nothing before it knows which version the learner goes on as", () => {
+    const kept = intakeOf({}, null);
+    const delivery = deliver(kept, { versions: [6], requestId: 5 });
+    expect(kept.report()).toEqual([]);
+    kept.intake.begin(7);
+    expect(said(kept)).toEqual({ 5: "held" });
+    expect(delivery.taken).toBe(true);
+  });
+
+  it("settles what repeats the very attempt that was trained, and says nothing of it again", async () => {
+    const kept = intakeOf();
+    const first = deliver(kept, { steps: 8, requestId: 3 });
+    await kept.intake.next(never);
+    kept.intake.trained(1);
+    expect(first.answer).toBe("");
+    // Not confirmed yet: the newest delivery will be answered.
+    const second = deliver(kept, { steps: 8, requestId: 3 });
+    expect(said(kept)).toEqual({ 3: "trained" });
+    expect([first.answer, second.answer]).toEqual(["", "ack"]);
+    const third = deliver(kept, { steps: 8, requestId: 3 });
+    expect(third.answer).toBe("ack");
+    expect(kept.report()).toEqual([]);
+    expect(kept.intake.received).toEqual({ rollouts: 1, steps: 8 });
+  });
+
+  it("keeps one of two deliveries of an attempt that it holds, and answers the newer", async () => {
+    const kept = intakeOf();
+    const first = deliver(kept, { steps: 8, requestId: 3 });
+    const second = deliver(kept, { steps: 8, requestId: 3 });
+    expect([first.taken, second.taken]).toEqual([true, true]);
+    expect(kept.intake.held.rollouts).toBe(1);
+    expect(ids(await kept.intake.next(never))).toHaveLength(1);
+    // Also while it is being trained on.
+    const third = deliver(kept, { steps: 8, requestId: 3 });
+    kept.intake.trained(1);
+    kept.report();
+    expect([first.answer, second.answer, third.answer]).toEqual(["", "", "ack"]);
+  });
+
+  it("turns another attempt of work away as a duplicate, whether that is held or trained", async () => {
+    const kept = intakeOf();
+    deliver(kept, { steps: 8, attempt: 2, requestId: 3 });
+    const early = deliver(kept, { steps: 8, attempt: 1, requestId: 1 });
+    await kept.intake.next(never);
+    kept.intake.trained(1);
+    const late = deliver(kept, { steps: 8, attempt: 3, requestId: 9 });
+    expect([early.answer, late.answer]).toEqual(["", ""]);
+    expect(said(kept)).toEqual({ 1: "duplicate", 3: "trained", 9: "duplicate" });
+    expect([early.answer, late.answer]).toEqual(["ack", "ack"]);
+    expect(kept.ledger.counts.failed).toEqual({ duplicate: { rollouts: 2, steps: 16 } });
+    // The ledger knows which attempt it was that it settled.
+    expect(deliver(kept, { steps: 8, attempt: 2, requestId: 3 }).answer).toBe("ack");
+    expect(kept.report()).toEqual([]);
+  });
+
+  it("answers a sender only once the coordinator has confirmed the outcome", async () => {
+    const kept = intakeOf();
+    const delivery = deliver(kept, { steps: 8, requestId: 3 });
+    expect(said(kept)).toEqual({ 3: "held" });
+    await kept.intake.next(never);
+    const before = kept.settlements.unconfirmed();
+    kept.intake.trained(1);
+    const after = kept.settlements.unconfirmed();
+    before.confirm();
+    expect(delivery.answer).toBe("");
+    after.confirm();
+    expect(delivery.answer).toBe("ack");
+  });
+
+  it("with ack onCheckpoint, answers once a checkpoint holds what was learned, a repeat in between included", async () => {
+    const kept = intakeOf({ ack: "onCheckpoint" });
+    const first = deliver(kept, { group: 1, steps: 8 });
+    await kept.intake.next(never);
+    kept.intake.trained(1);
+    deliver(kept, { group: 2, steps: 8 });
+    await kept.intake.next(never);
+    kept.intake.trained(2);
+    kept.report();
+    const again = deliver(kept, { group: 1, steps: 8 });
+    const second = deliver(kept, { group: 2, steps: 8 });
+    expect([first.answer, again.answer, second.answer]).toEqual(["", "", ""]);
+    kept.settlements.saved(1);
+    expect([first.answer, again.answer, second.answer]).toEqual(["", "ack", ""]);
+    kept.settlements.saved(2);
+    expect(second.answer).toBe("ack");
   });
 
   it("judges staleness by a rollout's oldest version and the version it would train", async () => {
-    const { intake, drops } = intakeOf({}, { ...FRESH, policyVersion: 5 });
-    intake.add(smallRollout({ seat: 0, versions: [3, 4, 5] }));
-    intake.add(smallRollout({ seat: 1, versions: [4, 5] }));
-    intake.add(smallRollout({ seat: 2, versions: [5] }));
-    const batch = await intake.next(never);
-    expect(ids(batch)).toEqual(["run/1/1", "run/2/1"]);
-    expect(batch).toMatchObject({ policyLagMean: 0.5, policyLagMax: 1 });
-    expect(drops).toEqual([["stale", "run/0/1"]]);
+    const kept = intakeOf({}, 5);
+    const stale = deliver(kept, { seat: 0, versions: [3, 4, 5], requestId: 1 });
+    deliver(kept, { seat: 1, versions: [4, 5] });
+    deliver(kept, { seat: 2, versions: [5] });
+    const batch = await kept.intake.next(never);
+    expect(ids(batch)).toEqual(["run/seat-1/1/0/1", "run/seat-2/1/0/1"]);
+    expect(said(kept)[1]).toBe("stale");
+    expect(stale.answer).toBe("ack");
+    const page = parsePrometheus(await kept.metrics.registry.metrics());
+    expect(valueOf(page, "skein_learner_stale_rows_total")).toBe(1);
+    expect(valueOf(page, "skein_learner_settled_rollouts_total", { outcome: "stale" })).toBe(1);
+    expect(valueOf(page, "skein_learner_settled_steps_total", { outcome: "stale" })).toBe(4);
   });
 
-  it("drops what has become stale while it was held", async () => {
-    const { intake, drops } = intakeOf();
-    intake.add(smallRollout({ seat: 0 }));
-    const next = intake.next(never);
-    intake.advance(2);
-    intake.add(smallRollout({ seat: 1, versions: [2] }));
-    intake.add(smallRollout({ seat: 2, versions: [1] }));
-    expect(ids(await next)).toEqual(["run/1/1", "run/2/1"]);
-    expect(drops).toEqual([["stale", "run/0/1"]]);
+  it("splits policyLag into what passed before arrival and what passed in the queue", async () => {
+    const kept = intakeOf({ maxPolicyLag: 9 }, 5);
+    deliver(kept, { seat: 0, versions: [3, 5] });
+    deliver(kept, { seat: 1, versions: [4] });
+    await kept.intake.next(never);
+    deliver(kept, { seat: 2, versions: [2] });
+    kept.intake.trained(6);
+    deliver(kept, { seat: 3, versions: [6] });
+    // Seat 2: collected with 2, arrived at 5, trained at 6; seat 3: all at 6.
+    expect(await kept.intake.next(never)).toMatchObject({
+      policyLag: { mean: 2, max: 4 },
+      inFlightLag: { mean: 1.5, max: 3 },
+      inQueueLag: { mean: 0.5, max: 1 },
+    });
   });
 
-  it("drops what was collected with a version that does not exist, and lets its sequence be used again", async () => {
-    const { intake, drops } = intakeOf({}, { ...FRESH, policyVersion: 4 });
-    intake.add(smallRollout({ seat: 0, sequence: 9, versions: [4, 5] }));
-    expect(drops).toEqual([["orphaned", "run/0/9"]]);
-    expect(intake.receivedSequences).toEqual([]);
-    intake.add(smallRollout({ seat: 0, sequence: 9, versions: [4], steps: 8 }));
-    expect(ids(await intake.next(never))).toEqual(["run/0/9"]);
-    intake.advance(5);
-    intake.add(smallRollout({ seat: 0, sequence: 10, versions: [5], steps: 8 }));
-    expect(ids(await intake.next(never))).toEqual(["run/0/10"]);
+  it("drops what becomes stale while it is held, at once", async () => {
+    const kept = intakeOf();
+    deliver(kept, { seat: 0, steps: 8 });
+    deliver(kept, { seat: 1, requestId: 4 });
+    await kept.intake.next(never);
+    kept.intake.trained(2);
+    expect(said(kept)[4]).toBe("stale");
+    expect(kept.intake.held.rollouts).toBe(0);
   });
 
-  it("says how far each seat is: received for the coordinator, disposed for a checkpoint", async () => {
-    const { intake } = intakeOf();
-    for (const [seat, sequence] of [
-      [2, 1],
-      [0, 1],
-      [0, 2],
-      [1, 1],
-    ] as const)
-      intake.add(smallRollout({ seat, sequence }));
-    await intake.next(never);
-    intake.advance(1);
-    expect(intake.receivedSequences).toEqual([
-      [0, 2],
-      [1, 1],
-      [2, 1],
-    ]);
-    expect(intake.disposedSequences).toEqual([
-      [0, 1],
-      [2, 1],
-    ]);
+  it("refuses a version that does not exist yet, and takes another attempt of that work", async () => {
+    const kept = intakeOf({}, 4);
+    const delivery = deliver(kept, { versions: [4, 5], requestId: 6 });
+    expect(delivery.answer).toBe("");
+    expect(said(kept)).toEqual({ 6: "refused" });
+    expect(delivery.answer).toBe("expected policy versions up to 4, which this learner has, got 5");
+    deliver(kept, { versions: [4], steps: 8, attempt: 2 });
+    expect(ids(await kept.intake.next(never))).toEqual(["run/seat-0/1/0/2"]);
   });
 
-  it("with seats, makes batch k of fragment k of each seat, in seat order, whatever the order of arrival", async () => {
+  it("sends rollouts of another run back without a word to the coordinator", () => {
+    const kept = intakeOf();
+    const delivery = deliver(kept, { runId: "other" });
+    expect(delivery.answer).toBe("expected rollouts of run run, got one of run other");
+    expect(kept.report()).toEqual([]);
+    expect(kept.intake.received.rollouts).toBe(0);
+  });
+
+  it("gives senders room up to its capacity while it trains, and whatever it needs while it waits", async () => {
+    const kept = intakeOf({ maxPolicyLag: 0, batchSteps: 8 });
+    expect(kept.intake.capacitySteps).toBe(16);
+    const deliveries = [1, 2, 3, 4].map((group) => deliver(kept, { group, steps: 8 }));
+    const taken = (): boolean[] => deliveries.map((delivery) => delivery.taken);
+    expect(taken()).toEqual([true, true, false, false]);
+    await kept.intake.next(never);
+    expect(taken()).toEqual([true, true, false, false]);
+    kept.intake.trained(0);
+    expect(taken()).toEqual([true, true, true, false]);
+
+    // Full of one seat's fragments, it still needs the other seat's.
+    const seats = intakeOf({ seats: 2, batchSteps: 4, maxPolicyLag: 0 });
+    const next = seats.intake.next(never);
+    const ahead = [1, 2, 3, 4].map((group) => deliver(seats, { seat: 0, group }));
+    // Once it has looked and found no batch.
+    await new Promise(setImmediate);
+    expect(ahead.every((delivery) => delivery.taken)).toBe(true);
+    deliver(seats, { seat: 1 });
+    expect(ids(await next)).toEqual(["run/seat-0/1/0/1", "run/seat-1/1/0/1"]);
+  });
+
+  it("with seats, makes a batch of the next fragment of each seat, in seat order, whatever the order of arrival", async () => {
     const random = new Random(4);
     for (let draw = 0; draw < 30; draw++) {
-      const { intake } = intakeOf({ seats: 3, batchSteps: 12 });
+      const kept = intakeOf({ seats: 3, batchSteps: 12 });
       const sent = [0, 0, 0];
       for (let k = 0; k < 15; k++) {
         const open = [0, 1, 2].filter((seat) => sent[seat]! < 5);
         const seat = open[random.integer(open.length)]!;
-        intake.add(smallRollout({ seat, sequence: ++sent[seat]! }));
+        deliver(kept, { seat, group: ++sent[seat]! });
       }
       for (let k = 1; k <= 5; k++) {
-        expect(ids(await intake.next(never))).toEqual([`run/0/${k}`, `run/1/${k}`, `run/2/${k}`]);
-        intake.advance(0);
+        const expected = [0, 1, 2].map((seat) => `run/seat-${seat}/${k}/0/1`);
+        expect(ids(await kept.intake.next(never))).toEqual(expected);
+        kept.intake.trained(0);
       }
-      expect(intake.heldSteps).toBe(0);
+      expect(kept.intake.held.rollouts).toBe(0);
     }
   });
+});
 
-  it("always has received = disposed + held, and hands out or drops everything exactly once", async () => {
-    for (let seed = 0; seed < 40; seed++) {
-      const random = new Random(seed);
-      const { intake, drops } = intakeOf({
-        maxPolicyLag: random.integer(3),
-        batchSteps: 1 + random.integer(20),
-      });
-      const trained: string[] = [];
-      const added: Rollout[] = [];
-      const accounted = (): number => trained.length + drops.length;
-      let version = 0;
-      for (let move = 0; move < 200; move++) {
-        if (random.uniform() < 0.7) {
-          const versions = [
-            Math.max(0, version - random.integer(4)),
-            version + (random.uniform() < 0.1 ? 1 : 0),
-          ];
-          const sequence = 1 + random.integer(1 + added.length);
-          const rollout = smallRollout({
-            seat: random.integer(3),
-            sequence,
-            steps: 2 + random.integer(6),
-            versions,
-          });
-          added.push(rollout);
-          intake.add(rollout);
-        } else {
-          const stop = new AbortController();
-          const next = intake.next(stop.signal);
-          stop.abort();
-          const batch = await next;
-          if (batch !== null) {
-            trained.push(...ids(batch));
-            intake.advance(++version);
-          }
-        }
-        const received = added.reduce((sum, { columns }) => sum + stepCount(columns), 0);
-        expect(intake.receivedSteps).toBe(received);
-        expect(intake.receivedSteps).toBe(intake.disposedSteps + intake.heldSteps);
-        expect(intake.heldSteps === 0).toBe(accounted() === added.length);
-      }
-      expect(new Set(trained).size).toBe(trained.length);
-      expect(trained.length).toBeGreaterThan(0);
-    }
+describe("an intake of groups", () => {
+  const groups = (size: number, batchSteps: number): KeptIntake => intakeOf({ groupSize: size, batchSteps });
+
+  it("lets a group into a batch whole, in the order of its members, once the last one is there", async () => {
+    const kept = groups(3, 6);
+    for (const [group, number] of [
+      [1, 2],
+      [2, 0],
+      [2, 2],
+      [1, 0],
+      [2, 1],
+    ] as const)
+      deliver(kept, member(group, number));
+    expect(ids(await kept.intake.next(never))).toEqual([0, 1, 2].map((number) => `run/task-0/2/${number}/1`));
+    kept.intake.trained(1);
+    const next = kept.intake.next(never);
+    deliver(kept, member(1, 1, { versions: [1] }));
+    expect(ids(await next)).toEqual([0, 1, 2].map((number) => `run/task-0/1/${number}/1`));
+  });
+
+  it("takes a batch of as many whole groups as it needs", async () => {
+    const kept = groups(2, 7);
+    for (const group of [1, 2, 3]) for (const number of [0, 1]) deliver(kept, member(group, number));
+    expect((await kept.intake.next(never))!.rollouts.map(({ group }) => group)).toEqual([1, 1, 2, 2]);
+  });
+
+  it("judges a group stale as a whole, by its oldest member, and only once it is complete", () => {
+    const kept = groups(2, 4);
+    kept.intake.begin(5);
+    deliver(kept, member(1, 0, { versions: [3] }));
+    expect(said(kept)).toEqual({ 100: "held" });
+    deliver(kept, member(1, 1, { versions: [5] }));
+    expect(said(kept)).toEqual({ 100: "stale", 101: "stale" });
+  });
+
+  it("drops what it holds of a void group, and its late members", () => {
+    const kept = groups(3, 6);
+    const held = [0, 2].map((number) => deliver(kept, member(4, number)));
+    kept.intake.voidGroups([4]);
+    kept.intake.voidGroups([4]);
+    const late = deliver(kept, member(4, 1));
+    expect(said(kept)).toEqual({ 400: "voidedGroup", 401: "voidedGroup", 402: "voidedGroup" });
+    expect([...held, late].map(({ answer }) => answer)).toEqual(["ack", "ack", "ack"]);
+    expect(kept.ledger.counts.filtered).toEqual({ voidedGroup: { rollouts: 3, steps: 6 } });
+    // A repeat is no news.
+    expect(deliver(kept, member(4, 1)).answer).toBe("ack");
+    expect(kept.report()).toEqual([]);
+    expect(kept.intake.held.rollouts).toBe(0);
+  });
+
+  it("trains a group that was complete before it heard that it is void", async () => {
+    const kept = groups(2, 4);
+    for (const number of [0, 1]) deliver(kept, member(1, number));
+    kept.intake.voidGroups([1]);
+    expect(ids(await kept.intake.next(never))).toHaveLength(2);
+    kept.intake.voidGroups([1]);
+    kept.intake.trained(1);
+    kept.intake.voidGroups([1]);
+    expect(said(kept)).toEqual({ 100: "trained", 101: "trained" });
+    expect(kept.ledger.isVoid(1)).toBe(false);
   });
 });

@@ -13,6 +13,7 @@ import { deriveSeed, Random } from "../../core/random.js";
 import { assembleBatch } from "../../core/recipes/batch.js";
 import { resolveRecipe } from "../../core/recipes/index.js";
 import { EpisodeBook, FragmentBuilder } from "../../services/actor/fragment.js";
+import { smallRollout } from "./fixture.js";
 import { trainBatch } from "../../services/learner/train-batch.js";
 
 const BLANK = 2;
@@ -90,8 +91,7 @@ async function train(architecture: Architecture, batches: number): Promise<numbe
       policy.forgetEnded();
       builder.outcome();
     }
-    const rollout = { runId: "run", rolloutId: `run/0/${k}`, actorId: "actor", seat: 0, sequence: k };
-    const batch = assembleBatch([{ ...rollout, collectSeconds: 0, columns: builder.finish() }]);
+    const batch = assembleBatch([{ ...smallRollout(), columns: builder.finish() }]);
     await trainBatch(engine, recipe, batch, {}, 0.01, random);
   }
   return accuracy(engine, model);

@@ -9,14 +9,19 @@ import { RunFolder } from "../../services/learner/run-folder.js";
 
 const CONFIG = parseRunConfig({ environment: { id: "CartPole-v1" }, run: { name: "test" } }, "test");
 
+const warnings: string[] = [];
+const OPTIONS = {
+  ...{ config: CONFIG, environmentId: "CartPole-v1" },
+  warn: (message: string) => void warnings.push(message),
+};
+
 let path: string;
 beforeEach(async () => {
   path = join(await mkdtemp(join(tmpdir(), "skein-run-")), "run");
 });
 afterEach(() => rm(join(path, ".."), { recursive: true }));
 
-const open = (fromEnvSteps = 0): Promise<RunFolder> =>
-  RunFolder.open(path, CONFIG, "CartPole-v1", fromEnvSteps);
+const open = (fromEnvSteps = 0): Promise<RunFolder> => RunFolder.open(path, { ...OPTIONS, fromEnvSteps });
 
 function progress(policyVersion: number, meanReturn100 = policyVersion): ProgressEvent {
   return {
@@ -48,19 +53,13 @@ async function record(folder: RunFolder, ...recorded: number[]): Promise<void> {
 }
 
 describe("a run folder", () => {
-  it("holds the resolved run file, a line of metrics for each event, a curve and a place for checkpoints", async () => {
+  it("holds the resolved run file, a line of metrics for each event and a curve", async () => {
     const folder = await open();
     await record(folder, 1, 2, 3);
-    expect((await readdir(path)).sort()).toEqual([
-      "checkpoints",
-      "learning-curve.svg",
-      "metrics.jsonl",
-      "run.yaml",
-    ]);
+    expect((await readdir(path)).sort()).toEqual(["learning-curve.svg", "metrics.jsonl", "run.yaml"]);
     expect(parse(await readFile(join(path, "run.yaml"), "utf8"))).toEqual(CONFIG);
     expect(await versions()).toEqual([1, 2, 3]);
     expect(await readFile(join(path, "learning-curve.svg"), "utf8")).toMatch(/^<svg[\s\S]*<\/svg>\s*$/);
-    expect(folder.checkpoints).toBe(join(path, "checkpoints"));
   });
 
   it("drops metrics beyond the checkpoint when it is opened again, and goes on after them", async () => {
@@ -72,6 +71,16 @@ describe("a run folder", () => {
   it("drops a line that a crash cut short", async () => {
     await record(await open(), 1, 2);
     await appendFile(join(path, "metrics.jsonl"), JSON.stringify(progress(3)).slice(0, 40));
+    await record(await open(1_000), 3);
+    expect(await versions()).toEqual([1, 2, 3]);
+  });
+
+  it("drops everything from a line on that is none: two processes wrote", async () => {
+    await record(await open(), 1, 2);
+    await appendFile(
+      join(path, "metrics.jsonl"),
+      `{"envSteps":3{"envSteps"\n${JSON.stringify(progress(4))}\n`,
+    );
     await record(await open(1_000), 3);
     expect(await versions()).toEqual([1, 2, 3]);
   });

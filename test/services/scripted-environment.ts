@@ -53,10 +53,16 @@ export class ScriptedEnvironment implements VectorEnvironment {
     for (let i = 0; i < this.count; i++) this.show(i, 0);
   }
 
-  step(actions: ActionArray): void {
+  resetInstance(i: number): void {
+    this.resets[i]!++;
+    this.show(i, this.t);
+  }
+
+  step(actions: ActionArray, active: Uint8Array | null = null): void {
     void actions;
     const t = this.t++;
     for (let i = 0; i < this.count; i++) {
+      if (active?.[i] === 0) continue;
       const { reward, terminated, truncated } = this.script(i, t);
       this.rewards[i] = reward;
       this.terminated[i] = terminated ? 1 : 0;
@@ -64,7 +70,7 @@ export class ScriptedEnvironment implements VectorEnvironment {
       const ended = terminated || truncated;
       // What an unended instance holds here means nothing: it must not be read.
       this.finalObservations.set(ended ? observationOf(i, this.resets[i]!, t + 1) : [NaN, NaN], 2 * i);
-      if (ended) this.resets[i]!++;
+      if (ended && active === null) this.resets[i]!++;
       this.show(i, t + 1);
     }
   }

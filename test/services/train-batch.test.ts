@@ -12,6 +12,7 @@ import { resolveRecipe } from "../../core/recipes/index.js";
 import type { Recipe } from "../../core/recipes/recipe.js";
 import { StopReason, type Rollout, type WeightsSnapshot } from "../../core/types.js";
 import { trainBatch } from "../../services/learner/train-batch.js";
+import { smallRollout } from "./fixture.js";
 
 /** Three arms, two contexts: arm 0 pays 1 in context +1, arm 2 in context −1, the others nothing. */
 const ARMS = 3;
@@ -53,7 +54,7 @@ async function pulls(engine: Engine, count: number, random: Random): Promise<Rol
   );
   const ones = new Uint8Array(count).fill(1);
   return {
-    ...{ runId: "run", rolloutId: "run/0/1", actorId: "actor", seat: 0, sequence: 1, collectSeconds: 0 },
+    ...smallRollout(),
     columns: {
       ...{ observationWidth: 1, actionWidth: 1, observations, rewards },
       offsets: Uint32Array.from({ length: count + 1 }, (_, i) => i),

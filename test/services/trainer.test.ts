@@ -22,7 +22,7 @@ function stored(state: TrainerState): TrainerState {
 describe("a trainer", () => {
   it("trains its first batch with the returns of that very batch observed, from the seed's weights and shuffles", async () => {
     const trainer = await newTrainer();
-    const trained = await trainer.train(batchOf(1), 0.01);
+    const trained = await trainer.train(batchOf(1), 0.01, 1);
 
     const start = freshStart(MODEL, SEED);
     const engine = await newEngine();
@@ -48,23 +48,24 @@ describe("a trainer", () => {
     expect((await trainer.state()).random).toEqual(random.state());
   });
 
-  it("labels weights with the batches trained, and gives copies", async () => {
+  it("labels weights with the version it is told, and gives copies", async () => {
     const trainer = await newTrainer();
     expect(trainer.weights.version).toBe(0);
-    const first = await trainer.train(batchOf(1), 0.01);
+    const first = await trainer.train(batchOf(1), 0.01, 1);
     const kept = structuredClone(first.weights);
-    const second = await trainer.train(batchOf(2), 0.01);
-    expect([first.weights.version, second.weights.version]).toEqual([1, 2]);
+    const second = await trainer.train(batchOf(2), 0.01, 7);
+    expect([first.weights.version, second.weights.version]).toEqual([1, 7]);
     expect(first.weights).toEqual(kept);
     expect(second.weights.tensors).not.toEqual(first.weights.tensors);
   });
 
   it("goes on from a stored state bit for bit as if it had never stopped", async () => {
     const [straight, before] = [await newTrainer(), await newTrainer()];
-    for (const k of [1, 2]) for (const trainer of [straight, before]) await trainer.train(batchOf(k), 0.01);
+    for (const k of [1, 2])
+      for (const trainer of [straight, before]) await trainer.train(batchOf(k), 0.01, k);
     const after = await newTrainer(stored(await before.state()));
     for (const k of [3, 4]) {
-      const [a, b] = [await straight.train(batchOf(k), 0.01), await after.train(batchOf(k), 0.01)];
+      const [a, b] = [await straight.train(batchOf(k), 0.01, k), await after.train(batchOf(k), 0.01, k)];
       expect(b).toEqual(a);
     }
     expect(await after.state()).toEqual(await straight.state());
@@ -73,10 +74,10 @@ describe("a trainer", () => {
 
   it("depends on every part of the state", async () => {
     const before = await newTrainer();
-    await before.train(batchOf(1), 0.01);
+    await before.train(batchOf(1), 0.01, 1);
     const state = stored(await before.state());
     const onward = async (start: TrainerState) =>
-      (await (await newTrainer(start)).train(batchOf(2), 0.01)).weights;
+      (await (await newTrainer(start)).train(batchOf(2), 0.01, 2)).weights;
     const whole = await onward(state);
     const { optimizer } = await (await newTrainer()).state();
     const other = {
@@ -135,7 +136,7 @@ describe("a trainer", () => {
     const trainer = new Trainer({ ...RECIPE, trackers, terms }, engine, freshStart(MODEL, SEED), () => clock);
     // One forward over the steps and the final observations; 2 epochs of 3 minibatches.
     const expected = { assemble: 20, evaluate: 3, update: 6 * 5, derive: 6 * 100 };
-    expect((await trainer.train(batchOf(1), 0.01)).seconds).toEqual(expected);
-    expect((await trainer.train(batchOf(2), 0.01)).seconds).toEqual(expected);
+    expect((await trainer.train(batchOf(1), 0.01, 1)).seconds).toEqual(expected);
+    expect((await trainer.train(batchOf(2), 0.01, 2)).seconds).toEqual(expected);
   });
 });

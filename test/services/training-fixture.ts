@@ -8,6 +8,7 @@ import { box, discrete } from "../../core/env/spaces.js";
 import { Random } from "../../core/random.js";
 import { resolveRecipe } from "../../core/recipes/index.js";
 import { StopReason, type Rollout } from "../../core/types.js";
+import { smallRollout } from "./fixture.js";
 import { freshStart, Trainer, type TrainerStart } from "../../services/learner/trainer.js";
 
 export const BATCH_STEPS = 24;
@@ -44,14 +45,13 @@ export async function newTrainer(start: TrainerStart = freshStart(MODEL, CONFIG.
   return new Trainer(RECIPE, await newEngine(), start, () => 0);
 }
 
-/** Rollout `sequence` of `seat`: two rows, the first of which ends an episode. The same numbers at every call. */
+/** Fragment `sequence` of `seat`: two rows, the first of which ends an episode. The same numbers at every call. */
 export function randomRollout(seat: number, sequence: number): Rollout {
   const steps = BATCH_STEPS / 2;
   const random = new Random(1000 * seat + sequence);
   const normals = (length: number): Float32Array => Float32Array.from({ length }, () => random.normal());
   return {
-    ...{ runId: "run", rolloutId: `run/${seat}/${sequence}`, actorId: "actor", seat, sequence },
-    collectSeconds: 0,
+    ...smallRollout({ seat, group: sequence }),
     columns: {
       ...{ observationWidth: 4, actionWidth: 1, actionMaskWidth: 0, stateWidth: 0 },
       offsets: Uint32Array.of(0, 5, steps),

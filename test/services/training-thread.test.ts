@@ -16,7 +16,7 @@ function threadOf(changes: Partial<ThreadStart> = {}): ThreadLine<ToThread, From
 
 const train = (line: ThreadLine<ToThread, FromThread>, k: number) => {
   const rollouts = batchOf(k);
-  return line.ask({ kind: "train", rollouts, learningRate: 0.01 }, "trained", rollouts);
+  return line.ask({ kind: "train", rollouts, learningRate: 0.01, version: k }, "trained", rollouts);
 };
 
 describe("the training thread", () => {
@@ -34,7 +34,7 @@ describe("the training thread", () => {
     const here = await newTrainer();
     await line.answer("ready");
     for (const k of [1, 2]) {
-      const { weights, stats, updates, skipped } = await here.train(batchOf(k), 0.01);
+      const { weights, stats, updates, skipped } = await here.train(batchOf(k), 0.01, k);
       expect((await train(line, k)).batch).toMatchObject({ weights, stats, updates, skipped });
     }
     const { state } = await line.ask({ kind: "state" }, "state");
@@ -46,10 +46,10 @@ describe("the training thread", () => {
 
   it("goes on from a checkpoint's state", async () => {
     const here = await newTrainer();
-    await here.train(batchOf(1), 0.01);
+    await here.train(batchOf(1), 0.01, 1);
     const line = threadOf({ resumed: await here.state() });
     expect((await line.answer("ready")).weights).toEqual(here.weights);
-    const { weights } = await here.train(batchOf(2), 0.01);
+    const { weights } = await here.train(batchOf(2), 0.01, 2);
     expect((await train(line, 2)).batch.weights).toEqual(weights);
     await line.stop();
   });
@@ -68,7 +68,8 @@ describe("the training thread", () => {
     await line.answer("ready");
     const [first, second] = batchOf(1);
     const rollouts = [first!, { ...second!, columns: { ...second!.columns, observationWidth: 3 } }];
-    const question = line.ask({ kind: "train", rollouts, learningRate: 0.01 }, "trained", rollouts);
+    const batch = { kind: "train", rollouts, learningRate: 0.01, version: 1 } as const;
+    const question = line.ask(batch, "trained", rollouts);
     expect(await failureOf(question)).toMatchObject({ code: "SHAPE" });
     expect(await failureOf(line.ask({ kind: "state" }, "state"))).toMatchObject({ code: "SHAPE" });
   });

@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { type IncomingMessage, request } from "node:http";
 import { afterEach, describe, expect, it } from "vitest";
 import { SkeinError } from "../../core/errors.js";
+import { OPEN } from "../../core/security/credentials.js";
 import { serveTelemetry, type TelemetryOptions, type TelemetryServer } from "../../core/telemetry/http.js";
 import { createActorMetrics } from "../../core/telemetry/metrics.js";
 import { parsePrometheus, valueOf } from "./prometheus.js";
@@ -15,6 +16,7 @@ async function serve(options: Partial<TelemetryOptions> = {}): Promise<Telemetry
     port: 0,
     registry: createActorMetrics({ processMetrics: false }).registry,
     health: () => ({ ok: true, detail: {} }),
+    security: OPEN,
     ...options,
   });
   open.push(server);

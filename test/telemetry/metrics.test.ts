@@ -1,13 +1,10 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { metricsPage } from "../../core/telemetry/metrics-page.js";
-import {
-  actorMetricTable,
-  coordinatorMetricTable,
-  learnerMetricTable,
-  type MetricDescriptor,
-  type MetricTable,
-} from "../../core/telemetry/metric-tables.js";
+import { actorMetricTable } from "../../core/telemetry/tables/actor.js";
+import { coordinatorMetricTable } from "../../core/telemetry/tables/coordinator.js";
+import type { MetricDescriptor, MetricTable } from "../../core/telemetry/tables/descriptor.js";
+import { learnerMetricTable } from "../../core/telemetry/tables/learner.js";
 import {
   createActorMetrics,
   createCoordinatorMetrics,
@@ -32,10 +29,10 @@ describe("the metric tables", () => {
     for (const [role, { name }] of all) expect(name).toMatch(new RegExp(`^skein_${role}(_[a-z]+)+$`));
   });
 
-  it("end counters and only counters in _total, and durations and only durations in _seconds", () => {
+  it("end counters and only counters in _total, and durations and only durations in _seconds, before that", () => {
     for (const [, metric] of all) {
       expect(metric.name.endsWith("_total"), metric.name).toBe(metric.type === "counter");
-      expect(metric.name.endsWith("_seconds"), metric.name).toBe(/seconds$/.test(metric.unit));
+      expect(/_seconds(_total)?$/.test(metric.name), metric.name).toBe(/seconds$/.test(metric.unit));
     }
   });
 
@@ -84,7 +81,7 @@ describe("/metrics", () => {
     const page = parsePrometheus(await metrics.registry.metrics());
     expect(valueOf(page, "skein_coordinator_registered_actors")).toBe(3);
     expect(valueOf(page, "skein_coordinator_granted_requests_total")).toBe(5);
-    expect(valueOf(page, "skein_coordinator_voided_requests_total")).toBe(0);
+    expect(valueOf(page, "skein_coordinator_expired_leases_total")).toBe(0);
   });
 
   it("shows loss stats by name, NaN included", async () => {
@@ -96,11 +93,31 @@ describe("/metrics", () => {
     expect(valueOf(page, "skein_learner_loss_stats", { name: "klK3" })).toBeNaN();
   });
 
+  it("forgets the labels that a replacement does not name", async () => {
+    const metrics = createCoordinatorMetrics(bare);
+    metrics.actorAppliedVersion.replace({ a: 1, b: 2 });
+    metrics.actorAppliedVersion.replace({ b: 3 });
+    const page = await metrics.registry.metrics();
+    expect(valueOf(parsePrometheus(page), "skein_coordinator_actor_applied_version", { actor: "b" })).toBe(3);
+    expect(page).not.toContain('actor="a"');
+  });
+
   it("says that mean return and applied version are unknown before there are any", async () => {
     const learner = parsePrometheus(await createLearnerMetrics(bare).registry.metrics());
     expect(valueOf(learner, "skein_learner_mean_return")).toBeNaN();
     const actor = parsePrometheus(await createActorMetrics(bare).registry.metrics());
     expect(valueOf(actor, "skein_actor_policy_version")).toBe(-1);
+  });
+
+  it("counts by label, every value that is known from the start at 0", async () => {
+    const metrics = createActorMetrics(bare);
+    metrics.returnedRequests.inc("environment");
+    metrics.returnedRequests.inc("environment", 2);
+    const page = parsePrometheus(await metrics.registry.metrics());
+    const counted = (reason: string): number =>
+      valueOf(page, "skein_actor_returned_requests_total", { reason });
+    expect([counted("environment"), counted("deadline")]).toEqual([3, 0]);
+    expect(() => metrics.returnedRequests.inc("environment", Number.NaN)).toThrow("expected a finite number");
   });
 
   it("counts durations in cumulative buckets with their sum", async () => {

@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { SkeinError } from "../../core/errors.js";
 import { Random } from "../../core/random.js";
 import { FrameAssembler, frameCodec, split, type Frame, type Message } from "../../core/transport/frames.js";
-import { decodes, mutate } from "./mutate.js";
+import { decodes, mutate } from "../fuzz/mutate.js";
 
 const LIMIT = 100_000;
 
@@ -93,7 +93,11 @@ describe("the assembler refuses", () => {
       [first, second, third, { ...last, payload: second.payload }],
       /3500 bytes in all, got 4000/,
     ],
-    ["an empty payload", [first, { ...second, payload: new Uint8Array(0) }], /expected a payload, got none/],
+    [
+      "an empty payload",
+      [first, { ...second, payload: new Uint8Array(0) }],
+      /a payload of at least 512 bytes, got 0/,
+    ],
     [
       "a frame of another message",
       [first, { ...second, messageId: 4 }],

@@ -8,20 +8,28 @@ import { protoPath } from "grpc-health-check";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { encodeRollout } from "../../core/transport/codec.js";
 import { encodeFrames, frameCodec, split } from "../../core/transport/frames.js";
+import { OPEN } from "../../core/security/credentials.js";
 import { createGrpcTransport } from "../../core/transport/grpc/index.js";
-import { rolloutAck, watchRequest, type RolloutAck } from "../../core/transport/messages.js";
+import {
+  rolloutAck,
+  watchRequest,
+  weightsAnnouncement,
+  type RolloutAck,
+} from "../../core/transport/messages.js";
 import type { Closable, Transport, TransportOptions } from "../../core/transport/transport.js";
 import {
   eventually,
   failureOf,
   OPTIONS,
   sampleRollout,
-  sampleWeights,
+  sampleDelivery,
   SmallCoordinator,
   SmallLearner,
 } from "./helpers.js";
 
 const ANY = "127.0.0.1:0";
+const WATCH = { afterVersion: -1, relayAddress: "" };
+const FETCH = { version: 0, oldest: 0, base: null };
 
 const opened: Closable[] = [];
 let transport: Transport;
@@ -32,7 +40,7 @@ function open<T extends Closable>(closable: T): T {
 }
 
 function make(options: Partial<TransportOptions> = {}, version?: number): Transport {
-  return open(createGrpcTransport({ ...OPTIONS, ...options }, version));
+  return open(createGrpcTransport({ ...OPTIONS, ...options }, OPEN, version));
 }
 
 beforeEach(() => {
@@ -83,11 +91,11 @@ describe("protocol versions", () => {
     const message = "this side speaks 2, the other side 1: run the same Skein version on both";
     const newer = make({}, 2).connectControl(address);
     expect(await failureOf(newer.status())).toMatchObject({ code: "PROTOCOL_MISMATCH", message });
-    expect(await failureOf(newer.fetchWeights(0))).toMatchObject({ code: "PROTOCOL_MISMATCH", message });
-    const watch = newer.watchWeights(-1, new AbortController().signal)[Symbol.asyncIterator]();
+    expect(await failureOf(newer.fetchWeights(FETCH))).toMatchObject({ code: "PROTOCOL_MISMATCH", message });
+    const watch = newer.watchWeights(WATCH, new AbortController().signal)[Symbol.asyncIterator]();
     expect(await failureOf(watch.next())).toMatchObject({ code: "PROTOCOL_MISMATCH", message });
     const learner = await transport.serveRollouts(() => undefined, ANY);
-    const sent = make({}, 2).connectRollouts(learner.address).send(sampleRollout(1));
+    const sent = make({}, 2).connectRollouts(learner.address).send(sampleRollout(1)).settled;
     expect(await failureOf(sent)).toMatchObject({ code: "PROTOCOL_MISMATCH", message });
   });
 
@@ -219,7 +227,7 @@ describe("broken frames", () => {
     expect(error.metadata.get("skein-error-code")).toEqual([code]);
     expect(error.details).toMatch(says);
     expect(learner.received).toHaveLength(0);
-    const sent = transport.connectRollouts(address).send(sampleRollout(2));
+    const sent = transport.connectRollouts(address).send(sampleRollout(2)).settled;
     await learner.ackNext();
     await sent;
   });
@@ -232,10 +240,10 @@ describe("broken frames", () => {
     for (const frame of encodeFrames(2, encodeRollout(sampleRollout(2)), 1000)) call.write(frame);
     await learner.ackNext();
     await eventually("both acknowledgements", () => acks.length === 3);
-    expect(acks.map((ack) => [ack.messageId, ack.accepted])).toEqual([
-      [0, true],
-      [1, false],
-      [2, true],
+    expect(acks.map((ack) => [ack.messageId, ack.kind])).toEqual([
+      [0, "greeting"],
+      [1, "refused"],
+      [2, "settled"],
     ]);
     expect(acks[1]?.code).toBe("MESSAGE_CORRUPT");
     call.end();
@@ -248,15 +256,15 @@ describe("broken frames", () => {
     call.write(encodeFrames(1, Buffer.alloc(5000, 7), 1000)[0]!);
     call.end();
     expect((await failed).metadata.get("skein-error-code")).toEqual(["MESSAGE_CORRUPT"]);
-    await transport.connectControl(address).publishWeights(sampleWeights(1));
-    expect(control.newest?.version).toBe(1);
+    await transport.connectControl(address).publishWeights(sampleDelivery(1));
+    expect(control.newest?.manifest.version).toBe(1);
   });
 });
 
 describe("limits of the receiving side", () => {
   it("hold against a sender that allows itself more", async () => {
     const { address } = await make({ maxMessageBytes: 65_536 }).serveRollouts(() => undefined, ANY);
-    const error = await failureOf(transport.connectRollouts(address).send(sampleRollout(1, 50_000)));
+    const error = await failureOf(transport.connectRollouts(address).send(sampleRollout(1, 50_000)).settled);
     expect(error.code).toBe("REFUSED");
     expect(error.message).toContain("over the limit of 65536");
   });
@@ -274,17 +282,16 @@ describe("limits of the receiving side", () => {
       await eventually("the acknowledgement", () => acks.length === answered + 1);
     }
     expect(learner.mostHeld).toBe(2);
-    expect(learner.sequences).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
+    expect(learner.groups).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
   });
 
-  it("hold back snapshots from a watcher that does not read", async () => {
+  it("hold back announcements from a watcher that does not read", async () => {
     const control = new SmallCoordinator();
+    control.source = "x".repeat(100_000);
     const { address } = await transport.serveControl(control, ANY);
     const { session, stream } = unreadWatch(address);
     const publisher = transport.connectControl(address);
-    for (let version = 1; version <= 200; version++) {
-      await publisher.publishWeights(sampleWeights(version, 25_000));
-    }
+    for (let version = 1; version <= 200; version++) await publisher.publishWeights(sampleDelivery(version));
     expect(control.handedOut.length).toBeLessThan(5);
     let received = Buffer.alloc(0);
     stream.on("data", (bytes: Buffer) => (received = Buffer.concat([received, bytes])));
@@ -296,7 +303,8 @@ describe("limits of the receiving side", () => {
 
   it("forget a watcher that leaves without having read", async () => {
     const control = new SmallCoordinator();
-    await control.publishWeights(sampleWeights(1, 500_000));
+    control.source = "x".repeat(100_000);
+    await control.publishWeights(sampleDelivery(1));
     const { address } = await transport.serveControl(control, ANY);
     const { session } = unreadWatch(address);
     await eventually("the watch to begin", () => control.handedOut.length === 1);
@@ -311,7 +319,7 @@ describe("limits of the receiving side", () => {
       ...{ ":method": "POST", ":path": "/skein.v1.Coordinator/WatchWeights" },
       ...{ "content-type": "application/grpc", te: "trailers", "skein-protocol": "1" },
     });
-    stream.end(delimited(watchRequest.encode({ afterVersion: -1 })));
+    stream.end(delimited(watchRequest.encode(WATCH)));
     return { session, stream };
   }
 
@@ -322,14 +330,13 @@ describe("limits of the receiving side", () => {
     return Buffer.concat([head, message]);
   }
 
-  /** The versions of the snapshots of which `received` holds the last frame. */
+  /** The versions of the announcements that `received` holds whole. */
   function versionsIn(received: Buffer): number[] {
     const versions: number[] = [];
     for (let at = 0; at + 5 <= received.length; at += 5 + received.readUInt32BE(at + 1)) {
       const end = at + 5 + received.readUInt32BE(at + 1);
       if (end > received.length) break;
-      const { messageId, index, count } = frameCodec.decode(received.subarray(at + 5, end));
-      if (index === count - 1) versions.push(messageId);
+      versions.push(weightsAnnouncement.decode(received.subarray(at + 5, end)).version);
     }
     return versions;
   }

@@ -5,6 +5,7 @@ import { Random } from "../../core/random.js";
 import type {
   AcquireReply,
   AcquireRequest,
+  Books,
   Control,
   HeartbeatReply,
   HeartbeatRequest,
@@ -15,8 +16,13 @@ import type {
   RolloutDelivery,
   RunStatus,
   TransportOptions,
+  WatchRequest,
+  WeightsAnnouncement,
+  WeightsDelivery,
+  WeightsRequest,
 } from "../../core/transport/transport.js";
-import type { Rollout, RolloutColumns, WeightsSnapshot } from "../../core/types.js";
+import type { Rollout, RolloutRequest, RolloutColumns, WeightsSnapshot } from "../../core/types.js";
+import { weightsOf } from "../../core/weights/payload.js";
 
 export const OPTIONS: TransportOptions = {
   deadlineSeconds: 5,
@@ -80,10 +86,11 @@ export function sampleRollout(seed: number, steps = 5, discrete = true): Rollout
   };
   return {
     runId: "run-1",
-    rolloutId: `run-1/0/${seed}`,
+    rolloutId: `run-1/seat-3/${seed}/0/1`,
+    requestId: 2 ** 40 + seed,
+    ...{ task: "seat-3", group: seed, member: 0, attempt: 1 },
     actorId: "actor-0",
     seat: 3,
-    sequence: seed,
     collectSeconds: 0.25,
     columns,
   };
@@ -96,20 +103,39 @@ export function sampleWeights(version: number, size = 8): WeightsSnapshot {
     tensors: [
       { name: "torso/kernel", dtype: "float32", shape: [2, size / 2], data },
       { name: "torso/counts", dtype: "int32", shape: [3], data: Int32Array.of(-1, 0, version) },
-      { name: "scalar", dtype: "float32", shape: [], data: Float32Array.of(NaN) },
+      { name: "scalar", dtype: "float32", shape: [], data: Float32Array.of(-0) },
       { name: "empty", dtype: "float32", shape: [0, 4], data: new Float32Array(0) },
     ],
   };
 }
 
+/** Those weights in full, as they travel. */
+export function sampleDelivery(version: number, size = 8): WeightsDelivery {
+  const { manifest, payload } = weightsOf(sampleWeights(version, size));
+  return { manifest, payload };
+}
+
+export const sampleBooks: Books = {
+  submitted: { rollouts: 10, steps: 2 ** 40 },
+  trained: { rollouts: 4, steps: 400 },
+  stale: { rollouts: 1, steps: 100 },
+  filtered: { voidedGroup: { rollouts: 2, steps: 150 } },
+  failed: { leaseEnded: { rollouts: 1, steps: 0 }, refused: { rollouts: 1, steps: 7 } },
+  inFlight: { rollouts: 1, steps: 0 },
+};
+
 /** A coordinator that answers from its fields, keeps the newest weights, and remembers what it was asked. */
 export class SmallCoordinator implements Control {
   readonly asked: unknown[] = [];
-  newest: WeightsSnapshot | null = null;
+  newest: WeightsDelivery | null = null;
+  /** Where it says that weights are to be had. */
+  source = "";
   /** Versions handed to watchers, over all watches. */
   readonly handedOut: number[] = [];
   /** `afterVersion` of each watch. */
   readonly watchedFrom: number[] = [];
+  /** `relayAddress` of each watch. */
+  readonly relays: string[] = [];
   watchesOver = 0;
   private readonly published: (() => void)[] = [];
 
@@ -117,7 +143,7 @@ export class SmallCoordinator implements Control {
     this.asked.push(request);
     return Promise.resolve({
       ...{ leaseId: "lease-1", leaseSeconds: 12.5, heartbeatSeconds: 2.5 },
-      ...{ runId: "run-1", index: 4 },
+      ...{ runId: "run-1", index: 4, policyVersion: 2 ** 33 },
     });
   }
 
@@ -128,14 +154,18 @@ export class SmallCoordinator implements Control {
 
   acquire(request: AcquireRequest): Promise<AcquireReply> {
     this.asked.push(request);
-    const work = { requestId: 9, seat: request.seat, sequence: 2, policyVersion: 5, exact: true };
-    const request_ = request.completedRequestId === 0 ? null : work;
-    return Promise.resolve({ known: true, phase: "finished", learnerAddress: "", request: request_ });
+    const work: RolloutRequest = {
+      ...{ seat: request.seat, task: "ünïcode", group: 2 ** 33, member: 3, attempt: 2, seed: 0xffff_ffff },
+      ...{ start: "reset", limits: { maxSteps: 7, deadlineSeconds: 1.5 }, policyVersion: 5, exact: true },
+      requestId: request.lastRequestId + 1,
+    };
+    const requests = request.lastRequestId === 0 ? [] : [work, { ...work, start: "continue" as const }];
+    return Promise.resolve({ known: true, phase: "finished", learnerAddress: "", requests });
   }
 
   report(request: ReportRequest): Promise<ReportReply> {
     this.asked.push(request);
-    return Promise.resolve({ known: false, actors: 7 });
+    return Promise.resolve({ known: false, actors: 7, voidedGroups: [3, 2 ** 33] });
   }
 
   leave(request: { readonly leaseId: string }): Promise<void> {
@@ -148,35 +178,51 @@ export class SmallCoordinator implements Control {
       ...{ runId: "run-1", phase: "waiting", policyVersion: 3, updates: 4, envSteps: 2 ** 40 },
       runConfig: JSON.stringify({ text: "ünïcode %20 \u{1f9f6}" }),
       meanReturn100: NaN,
+      pausedSeconds: 1.25,
+      books: sampleBooks,
       actors: [{ name: "actor-0", index: 0, secondsSinceSeen: 0.5, appliedVersion: -1 }],
     });
   }
 
-  publishWeights(snapshot: WeightsSnapshot): Promise<void> {
-    this.newest = snapshot;
+  pause(request: { readonly seconds: number; readonly reason: string }): Promise<void> {
+    this.asked.push(request);
+    return Promise.resolve();
+  }
+
+  resume(): Promise<void> {
+    this.asked.push("resume");
+    return Promise.resolve();
+  }
+
+  publishWeights(delivery: WeightsDelivery): Promise<void> {
+    this.newest = delivery;
     this.wakeAll();
     return Promise.resolve();
   }
 
-  fetchWeights(version: number): Promise<WeightsSnapshot> {
-    if (this.newest?.version === version) return Promise.resolve(this.newest);
-    return Promise.reject(new SkeinError("REFUSED", `version ${version} is not kept: only the newest is`));
+  fetchWeights(request: WeightsRequest): Promise<WeightsDelivery> {
+    this.asked.push(request);
+    if (this.newest?.manifest.version === request.version) return Promise.resolve(this.newest);
+    const message = `version ${request.version} is not kept: only the newest is`;
+    return Promise.reject(new SkeinError("REFUSED", message));
   }
 
   private wakeAll(): void {
     for (const wake of this.published.splice(0)) wake();
   }
 
-  async *watchWeights(afterVersion: number, signal: AbortSignal): AsyncGenerator<WeightsSnapshot> {
-    this.watchedFrom.push(afterVersion);
+  async *watchWeights(request: WatchRequest, signal: AbortSignal): AsyncGenerator<WeightsAnnouncement> {
+    this.watchedFrom.push(request.afterVersion);
+    this.relays.push(request.relayAddress);
     signal.addEventListener("abort", () => this.wakeAll(), { once: true });
-    let last = afterVersion;
+    let last = request.afterVersion;
     try {
       while (!signal.aborted) {
-        if (this.newest !== null && this.newest.version > last) {
-          last = this.newest.version;
+        if (this.newest !== null && this.newest.manifest.version > last) {
+          const { version, rootHash } = this.newest.manifest;
+          last = version;
           this.handedOut.push(last);
-          yield this.newest;
+          yield { version, rootHash, source: this.source, ageSeconds: 0.25 };
         } else {
           await new Promise<void>((resolve) => this.published.push(resolve));
         }
@@ -187,7 +233,7 @@ export class SmallCoordinator implements Control {
   }
 }
 
-/** A learner that keeps deliveries unanswered until told, and remembers how many it held at most. */
+/** A learner that keeps deliveries untaken until told, and remembers how many it held at most. */
 export class SmallLearner {
   readonly received: RolloutDelivery[] = [];
   readonly held: RolloutDelivery[] = [];
@@ -199,13 +245,25 @@ export class SmallLearner {
     this.mostHeld = Math.max(this.mostHeld, this.held.length);
   };
 
-  /** Acknowledges the oldest unanswered delivery, waiting for it if there is none. */
+  /** Takes each delivery at once and settles none. */
+  readonly taking = (delivery: RolloutDelivery): void => {
+    this.received.push(delivery);
+    delivery.take();
+  };
+
+  /** Settles the oldest delivery held, waiting for it if there is none. */
   async ackNext(): Promise<void> {
     await eventually("a delivery to acknowledge", () => this.held.length > 0);
     this.held.shift()?.ack();
   }
 
-  get sequences(): number[] {
-    return this.received.map((delivery) => delivery.rollout.sequence);
+  /** Takes the oldest delivery held and leaves it unsettled, waiting for it if there is none. */
+  async takeNext(): Promise<void> {
+    await eventually("a delivery to take", () => this.held.length > 0);
+    this.held.shift()?.take();
+  }
+
+  get groups(): number[] {
+    return this.received.map((delivery) => delivery.rollout.group);
   }
 }

@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, readdir, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -6,9 +6,9 @@ import {
   checkpointHash,
   listCheckpoints,
   readCheckpoint,
-  writeCheckpoint,
   type Checkpoint,
 } from "../../core/weights/checkpoint.js";
+import { CheckpointWriter } from "../../core/weights/checkpoint-writer.js";
 import { decodeSafetensors, encodeSafetensors } from "../../core/weights/safetensors.js";
 import type { NamedTensor } from "../../core/types.js";
 
@@ -28,23 +28,43 @@ function checkpointOf(version: number, weight = 0.5): Checkpoint {
       envSteps: 1024 * version,
       episodes: 7,
       recentReturns: [1.5, -2],
-      disposedSteps: 1024 * version,
-      seatSequences: [
-        [0, version],
-        [1, version],
-      ],
+      ledger: {
+        settled: {
+          "seat-0": [[1, version]],
+          "seat-1": [
+            [1, 2],
+            [4, 7],
+          ],
+        },
+        laterAttempts: [["seat-1", 4, 2]],
+        voidedGroups: [[3, 3]],
+        counts: {
+          trained: { rollouts: 8, steps: 1024 },
+          stale: { rollouts: 0, steps: 0 },
+          filtered: { voidedGroup: { rollouts: 1, steps: 12 } },
+          failed: {},
+        },
+      },
       random: [1, 2, 3, 4],
       trackers: { returnScale: { count: 3 } },
       optimizerSteps: 16 * version,
     },
+    outcomes: [
+      {
+        ...{ requestId: 77, verdict: "trained", reason: "", steps: 128, version },
+        ...{ episodeReturn: Number.NaN, episodeLength: 20.5 },
+      },
+    ],
     weights: { version, tensors: [tensor("actor/weight", [weight, -1, 3]), tensor("critic/bias", [0.25])] },
     optimizer: [tensor("m/actor/weight", [1, 2, 3]), tensor("v/actor/weight", [4, 5, 6])],
   };
 }
 
 let folder = "";
+let writer: CheckpointWriter;
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), "skein-checkpoint-"));
+  writer = await CheckpointWriter.open(folder);
 });
 afterEach(async () => {
   await rm(folder, { recursive: true, force: true });
@@ -53,15 +73,15 @@ afterEach(async () => {
 describe("checkpoints", () => {
   it("come back from disk as they were written", async () => {
     const checkpoint = checkpointOf(3);
-    const path = await writeCheckpoint(folder, checkpoint, 3);
+    const path = await writer.write(checkpoint, 3);
     const back = await readCheckpoint(path);
     expect(back).toEqual(checkpoint);
     expect(checkpointHash(back)).toBe(checkpointHash(checkpoint));
   });
 
-  it("keep the newest few and leave no partial file behind", async () => {
-    await writeFile(join(folder, "checkpoint-00000000.safetensors.partial"), "left by a crash");
-    for (const version of [1, 2, 3, 10, 9]) await writeCheckpoint(folder, checkpointOf(version), 2);
+  it("keep the newest few and leave nothing half-written behind", async () => {
+    for (const version of [1, 2, 3, 10, 9]) await writer.write(checkpointOf(version), 2);
+    await writer.close();
     expect((await readdir(folder)).sort()).toEqual([
       "checkpoint-00000009.safetensors",
       "checkpoint-00000010.safetensors",
@@ -69,9 +89,41 @@ describe("checkpoints", () => {
     expect((await listCheckpoints(folder)).pop()).toBe(join(folder, "checkpoint-00000010.safetensors"));
   });
 
+  it("are written by the newest writer of the folder alone, which clears what the ones before it left", async () => {
+    await writer.write(checkpointOf(1), 3);
+    const [desk] = (await readdir(folder)).filter((name) => name.startsWith("."));
+    await writeFile(join(folder, desk!, "checkpoint-00000002.safetensors"), "left by a crash");
+    const successor = await CheckpointWriter.open(folder);
+    await expect(writer.write(checkpointOf(2), 3)).rejects.toMatchObject({ code: "REFUSED" });
+    await writer.close();
+    await successor.write(checkpointOf(2, 0.75), 3);
+    await successor.close();
+    expect((await readdir(folder)).sort()).toEqual([
+      "checkpoint-00000001.safetensors",
+      "checkpoint-00000002.safetensors",
+    ]);
+    expect(await readCheckpoint(join(folder, "checkpoint-00000002.safetensors"))).toEqual(
+      checkpointOf(2, 0.75),
+    );
+  });
+
+  it("leave the earlier ones as they are where the disk does not take one, and go on when it does", async () => {
+    await writer.write(checkpointOf(1), 1);
+    // A folder of that name is in the way: the rename fails, whoever runs this.
+    const blocked = join(folder, "checkpoint-00000002.safetensors");
+    await mkdir(join(blocked, "in the way"), { recursive: true });
+    await expect(writer.write(checkpointOf(2), 1)).rejects.toMatchObject({ code: "CHECKPOINT_UNWRITABLE" });
+    expect(await readCheckpoint(join(folder, "checkpoint-00000001.safetensors"))).toEqual(checkpointOf(1));
+    await rm(blocked, { recursive: true });
+    await writer.write(checkpointOf(2), 1);
+    await writer.close();
+    expect(await readdir(folder)).toEqual(["checkpoint-00000002.safetensors"]);
+  });
+
   it("hash what was learned and not the settings", () => {
     const one = checkpointOf(3);
     expect(checkpointHash({ ...one, config: { other: true } })).toBe(checkpointHash(one));
+    expect(checkpointHash({ ...one, outcomes: [] })).toBe(checkpointHash(one));
     expect(checkpointHash(checkpointOf(3, 0.75))).not.toBe(checkpointHash(one));
     expect(checkpointHash({ ...one, state: { ...one.state, random: [1, 2, 3, 5] } })).not.toBe(
       checkpointHash(one),
@@ -79,7 +131,7 @@ describe("checkpoints", () => {
   });
 
   it("are refused when cut short anywhere or when any byte is flipped", async () => {
-    const path = await writeCheckpoint(folder, checkpointOf(3), 1);
+    const path = await writer.write(checkpointOf(3), 1);
     const whole = await readFile(path);
     const damaged = join(folder, "damaged");
     for (let length = 0; length < whole.length; length += 37) {
@@ -101,7 +153,7 @@ describe("checkpoints", () => {
     const other = join(folder, "policy.safetensors");
     await writeFile(other, encodeSafetensors([tensor("w", [1])], { format: "something else" }));
     await expect(readCheckpoint(other)).rejects.toThrow(
-      /expected format skein-checkpoint-1, got something else/,
+      /expected format skein-checkpoint-2, got something else/,
     );
     await expect(readCheckpoint(join(folder, "none"))).rejects.toThrow(/cannot read checkpoint/);
   });

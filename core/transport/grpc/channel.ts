@@ -1,5 +1,7 @@
 /** What every gRPC channel and server of Skein is made with: credentials, options, metadata and addresses. */
+import { isIP } from "node:net";
 import { networkInterfaces } from "node:os";
+import { checkServerIdentity, type PeerCertificate } from "node:tls";
 import {
   ChannelCredentials,
   Metadata,
@@ -8,6 +10,8 @@ import {
   type ClientOptions,
 } from "@grpc/grpc-js";
 import { SkeinError } from "../../errors.js";
+import type { Security } from "../../security/credentials.js";
+import { bearer, TOKEN_HEADER } from "../../security/token.js";
 import { FIRST_PAUSE_MS, LONGEST_PAUSE_MS } from "../retry.js";
 import type { TransportOptions } from "../transport.js";
 
@@ -16,18 +20,54 @@ export const PROTOCOL_KEY = "skein-protocol";
 /** Metadata key of the ErrorCode on a call that a handler failed. */
 export const ERROR_CODE_KEY = "skein-error-code";
 
-/** Room for a frame's or a call's own fields around the payload, bytes. */
-const ENVELOPE_BYTES = 64 * 1024;
+/**
+ * Largest single gRPC message, bytes: a frame of 1 MiB, the largest chunk there may be, or a call with some ten thousand
+ * outcomes or actors. Longer messages travel in frames.
+ */
+const MOST_MESSAGE_BYTES = 4 * 1024 * 1024;
+
+/** Calls and streams of one connection at a time: an actor has a few for each of its threads. */
+const MOST_STREAMS = 512;
+
+/** Milliseconds after which a server closes a connection that carries no call; clients open the next one by themselves. */
+const IDLE_MS = 10 * 60 * 1000;
 
 /** What a server may send before this client has taken it in, bytes. */
 const WINDOW_BYTES = 1024 * 1024;
 
-export function clientCredentials(): ChannelCredentials {
-  return ChannelCredentials.createInsecure();
+/** One side of the wire: how it behaves, who it is, what it speaks. */
+export interface GrpcSide extends TransportOptions {
+  readonly security: Security;
+  readonly protocolVersion: number;
 }
 
-export function serverCredentials(): ServerCredentials {
-  return ServerCredentials.createInsecure();
+export function clientCredentials(
+  { credentials: { tls } }: Security,
+  { host }: HostPort,
+): ChannelCredentials {
+  if (tls === null) return ChannelCredentials.createInsecure();
+  const [ca, key, cert] = [tls.ca, tls.key, tls.cert].map((text) => Buffer.from(text)) as [
+    Buffer,
+    Buffer,
+    Buffer,
+  ];
+  // By the host that was dialled, whatever name was sent ahead.
+  const identity = (_: string, certificate: PeerCertificate) => checkServerIdentity(host, certificate);
+  return ChannelCredentials.createSsl(ca, key, cert, { checkServerIdentity: identity });
+}
+
+export function serverCredentials({ credentials: { tls }, mutual }: Security): ServerCredentials {
+  if (tls === null) return ServerCredentials.createInsecure();
+  const pair = { private_key: Buffer.from(tls.key), cert_chain: Buffer.from(tls.cert) };
+  return ServerCredentials.createSsl(Buffer.from(tls.ca), [pair], mutual);
+}
+
+/** What every call of this side carries. */
+export function callMetadata({ protocolVersion, security }: GrpcSide): Metadata {
+  const metadata = protocolMetadata(protocolVersion);
+  const { token } = security.credentials;
+  if (token !== null) metadata.set(TOKEN_HEADER, bearer(token));
+  return metadata;
 }
 
 export function protocolMetadata(protocolVersion: number): Metadata {
@@ -36,19 +76,29 @@ export function protocolMetadata(protocolVersion: number): Metadata {
   return metadata;
 }
 
-/** grpc-js servers answer any number of pings, so nothing on a server need permit the clients' keep-alive. */
-export function serverOptions(options: TransportOptions): ChannelOptions {
+function commonOptions({ keepaliveSeconds }: TransportOptions): ChannelOptions {
   return {
-    "grpc.keepalive_time_ms": 1000 * options.keepaliveSeconds,
-    "grpc.keepalive_timeout_ms": 1000 * options.keepaliveSeconds,
-    "grpc.max_receive_message_length": options.maxMessageBytes + ENVELOPE_BYTES,
-    "grpc.max_send_message_length": options.maxMessageBytes + ENVELOPE_BYTES,
+    "grpc.keepalive_time_ms": 1000 * keepaliveSeconds,
+    "grpc.keepalive_timeout_ms": 1000 * keepaliveSeconds,
+    "grpc.max_receive_message_length": MOST_MESSAGE_BYTES,
+    "grpc.max_send_message_length": MOST_MESSAGE_BYTES,
   };
 }
 
-export function clientOptions(options: TransportOptions): ClientOptions {
+/** grpc-js servers answer any number of pings, so nothing on a server need permit the clients' keep-alive. */
+export function serverOptions(options: TransportOptions): ChannelOptions {
   return {
-    ...serverOptions(options),
+    ...commonOptions(options),
+    "grpc.max_concurrent_streams": MOST_STREAMS,
+    "grpc.max_connection_idle_ms": IDLE_MS,
+  };
+}
+
+export function clientOptions(options: TransportOptions, { host }: HostPort): ClientOptions {
+  return {
+    ...commonOptions(options),
+    // TLS has no place for an address where it names the host that is meant.
+    ...(isIP(host) === 0 ? {} : { "grpc.ssl_target_name_override": "skein" }),
     "grpc.keepalive_permit_without_calls": 1,
     // For weights; grpc-js servers cannot widen theirs, which stays at HTTP/2's 64 KiB.
     "grpc-node.flow_control_window": WINDOW_BYTES,

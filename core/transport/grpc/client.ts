@@ -7,9 +7,10 @@ import {
   type ClientUnaryCall,
   type StatusObject,
 } from "@grpc/grpc-js";
+import { SkeinError } from "../../errors.js";
+import { diagnose } from "../../security/diagnose.js";
 import { methodsOf } from "../schema.js";
 import { closedHere } from "../retry.js";
-import type { TransportOptions } from "../transport.js";
 import {
   LinkBroken,
   noAnswer,
@@ -18,7 +19,14 @@ import {
   type Wire,
   type WireStream,
 } from "../wire.js";
-import { clientCredentials, clientOptions, parseAddress, protocolMetadata } from "./channel.js";
+import {
+  callMetadata,
+  clientCredentials,
+  clientOptions,
+  parseAddress,
+  type GrpcSide,
+  type HostPort,
+} from "./channel.js";
 import { failureOf } from "./status.js";
 
 /** grpc-js is given bytes and gives bytes: messages are encoded and decoded above the wire. */
@@ -26,44 +34,56 @@ export function asBuffer(bytes: Uint8Array): Buffer {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
+type Failure = LinkBroken | SkeinError;
+
+/** Longest look at why a first connection failed. */
+const DIAGNOSIS_MS = 3000;
+
 /** Throws CONFIG_INVALID unless `address` is `host:port`. */
 export class GrpcWire implements Wire {
   private readonly client: Client;
   private readonly paths: ReadonlyMap<string, string>;
   private readonly calls = new Set<ClientUnaryCall>();
   private readonly streams = new Set<GrpcClientStream>();
+  private readonly server: HostPort;
+  /** An answer has come: what breaks from now on is the network's doing. */
+  private heard = false;
+  private diagnosis: Promise<SkeinError | null> | null = null;
   private closed = false;
 
   constructor(
     readonly address: string,
     private readonly serviceName: string,
-    private readonly options: TransportOptions,
-    private readonly protocolVersion: number,
+    private readonly side: GrpcSide,
   ) {
-    parseAddress(address);
+    this.server = parseAddress(address);
     this.paths = new Map(methodsOf(serviceName).map(({ name, path }) => [name, path]));
-    this.client = new Client(address, clientCredentials(), clientOptions(options));
+    this.client = new Client(
+      address,
+      clientCredentials(side.security, this.server),
+      clientOptions(side, this.server),
+    );
   }
 
   call(method: string, request: Uint8Array, connectBy: number): Promise<Uint8Array> {
     if (this.closed) return Promise.reject(closedHere(this.address));
     return new Promise((resolve, reject) => {
-      const where = { address: this.address, method, protocolVersion: this.protocolVersion };
       const call = this.client.makeUnaryRequest(
         this.path(method),
         asBuffer,
         asBuffer,
         request,
-        protocolMetadata(this.protocolVersion),
-        { deadline: Date.now() + 1000 * this.options.deadlineSeconds },
+        callMetadata(this.side),
+        { deadline: Date.now() + 1000 * this.side.deadlineSeconds },
         (error, reply) => {
           clearTimeout(timer);
           this.calls.delete(call);
-          if (error === null && reply !== undefined) resolve(reply);
-          else if (error === null) reject(new LinkBroken("no reply"));
-          else if (error.code !== status.DEADLINE_EXCEEDED) reject(failureOf(error, where));
-          else if (!this.connected()) reject(new LinkBroken("no connection"));
-          else reject(noAnswer(this.address, method, this.options.deadlineSeconds));
+          if (error === null && reply !== undefined) {
+            this.heard = true;
+            resolve(reply);
+          } else {
+            void this.explained(this.failure(method, error)).then(reject);
+          }
         },
       );
       this.calls.add(call);
@@ -80,15 +100,16 @@ export class GrpcWire implements Wire {
 
   open(method: string, listener: StreamListener): WireStream {
     if (this.closed) throw closedHere(this.address);
-    const where = { address: this.address, method, protocolVersion: this.protocolVersion };
     // On the wire a stream in one direction is a two-way stream in which one side says little.
     const call = this.client.makeBidiStreamRequest(
       this.path(method),
       asBuffer,
       asBuffer,
-      protocolMetadata(this.protocolVersion),
+      callMetadata(this.side),
     );
-    const stream = new GrpcClientStream(call, listener, (failure) => failureOf(failure, where), this.streams);
+    call.once("metadata", () => (this.heard = true));
+    const failed = (result: StatusObject) => this.explained(this.failure(method, result));
+    const stream = new GrpcClientStream(call, listener, failed, this.streams);
     this.streams.add(stream);
     return stream;
   }
@@ -98,6 +119,27 @@ export class GrpcWire implements Wire {
     for (const call of this.calls) call.cancel();
     for (const stream of this.streams) stream.break("closed here");
     this.client.close();
+  }
+
+  private failure(method: string, result: StatusObject | null): Failure {
+    const { address, side } = this;
+    if (result === null) return new LinkBroken("no reply");
+    if (result.code !== status.DEADLINE_EXCEEDED) {
+      return failureOf(result, { address, method, protocolVersion: side.protocolVersion });
+    }
+    return this.connected()
+      ? noAnswer(address, method, side.deadlineSeconds)
+      : new LinkBroken("no connection");
+  }
+
+  /** `failure`, or what TLS has to say where no answer ever came: trying again would not help then. */
+  private async explained(failure: Failure): Promise<Failure> {
+    if (failure instanceof SkeinError) this.heard = true;
+    if (this.heard || this.closed) return failure;
+    this.diagnosis ??= diagnose(this.server, this.side.security.credentials, DIAGNOSIS_MS).finally(() => {
+      this.diagnosis = null;
+    });
+    return (await this.diagnosis) ?? failure;
   }
 
   private connected(): boolean {
@@ -117,7 +159,7 @@ class GrpcClientStream implements WireStream {
   constructor(
     private readonly call: ClientDuplexStream<Uint8Array, Uint8Array>,
     private readonly listener: StreamListener,
-    failure: (status: StatusObject) => ReturnType<typeof failureOf>,
+    failed: (status: StatusObject) => Promise<Failure>,
     private readonly siblings: Set<GrpcClientStream>,
   ) {
     call.on("metadata", () => {
@@ -132,7 +174,7 @@ class GrpcClientStream implements WireStream {
     // A failed call emits "error", which must have a listener, and then "status", which says all.
     call.on("error", () => undefined);
     call.on("status", (result: StatusObject) => {
-      if (result.code !== status.OK) this.finish(failure(result));
+      if (result.code !== status.OK) void failed(result).then((error) => this.finish(error));
       else if (call.readableEnded) this.finish(null);
       else call.once("end", () => this.finish(null));
     });
@@ -159,7 +201,7 @@ class GrpcClientStream implements WireStream {
     this.listener.onEnd(new LinkBroken(detail));
   }
 
-  private finish(error: ReturnType<typeof failureOf> | null): void {
+  private finish(error: Failure | null): void {
     if (this.over) return;
     this.over = true;
     this.siblings.delete(this);

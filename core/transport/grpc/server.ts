@@ -1,6 +1,6 @@
 /**
- * The server's side of the wire over gRPC. Every call of Skein's own services must carry this protocol version; the
- * standard health service, for probes, need not. Closing ends streams first, waits a moment for calls under way and
+ * The server's side of the wire over gRPC. Every call must show the run's token where it has one; those of Skein's own
+ * services must carry this protocol version too, which the standard health service need not. Closing ends streams first, waits a moment for calls under way and
  * then cuts what is left: clients see a broken connection and try elsewhere or again.
  */
 import { createServer } from "node:net";
@@ -8,6 +8,7 @@ import {
   Metadata,
   Server,
   type sendUnaryData,
+  type ServerCredentials,
   type ServerDuplexStream,
   type ServerUnaryCall,
   type UntypedServiceImplementation,
@@ -16,7 +17,7 @@ import { HealthImplementation } from "grpc-health-check";
 import { messageOf, SkeinError, toSkeinError } from "../../errors.js";
 import { protocolMismatch } from "../frames.js";
 import { methodsOf } from "../schema.js";
-import type { Listening, TransportOptions } from "../transport.js";
+import type { Listening } from "../transport.js";
 import type { ServedListener, ServedStream, Service } from "../wire.js";
 import {
   formatAddress,
@@ -25,9 +26,11 @@ import {
   reachableHost,
   serverCredentials,
   serverOptions,
+  type GrpcSide,
   type HostPort,
 } from "./channel.js";
 import { asBuffer } from "./client.js";
+import { guard } from "./guard.js";
 import { closingStatus, statusOf, type FailureStatus } from "./status.js";
 
 /** Milliseconds that calls under way get to finish when the server closes. */
@@ -40,20 +43,16 @@ type DuplexCall = ServerDuplexStream<Uint8Array, Uint8Array>;
  * Serves `service` and `grpc.health.v1`. Throws PORT_IN_USE, or CONFIG_INVALID where the address cannot be listened
  * on.
  */
-export async function serveGrpc(
-  service: Service,
-  address: string,
-  options: TransportOptions,
-  protocolVersion: number,
-): Promise<Listening> {
+export async function serveGrpc(service: Service, address: string, side: GrpcSide): Promise<Listening> {
+  const { protocolVersion, security } = side;
   const wanted = parseAddress(address);
   await expectFree(wanted);
-  const server = new Server(serverOptions(options));
+  const server = new Server({ ...serverOptions(side), interceptors: [guard(side)] });
   const health = new HealthImplementation({ "": "SERVING", [service.name]: "SERVING" });
   const streams = new Set<GrpcServedStream>();
   addService(server, service, protocolVersion, streams);
   health.addToServer(server);
-  const port = await bind(server, wanted);
+  const port = await bind(server, wanted, serverCredentials(security));
   let closed: Promise<void> | null = null;
   const close = async (): Promise<void> => {
     health.setStatus("", "NOT_SERVING");
@@ -85,9 +84,9 @@ async function expectFree(wanted: HostPort): Promise<void> {
   }
 }
 
-function bind(server: Server, wanted: HostPort): Promise<number> {
+function bind(server: Server, wanted: HostPort, credentials: ServerCredentials): Promise<number> {
   return new Promise((resolve, reject) => {
-    server.bindAsync(formatAddress(wanted), serverCredentials(), (error, port) => {
+    server.bindAsync(formatAddress(wanted), credentials, (error, port) => {
       if (error === null) return resolve(port);
       server.forceShutdown();
       reject(cannotListen(wanted, error));

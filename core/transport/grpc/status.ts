@@ -16,6 +16,8 @@ function statusFor(code: ErrorCode): status {
   switch (code) {
     case "UNAVAILABLE":
       return status.UNAVAILABLE;
+    case "UNAUTHORIZED":
+      return status.UNAUTHENTICATED;
     case "PROTOCOL_MISMATCH":
     case "REFUSED":
       return status.FAILED_PRECONDITION;

@@ -1,8 +1,11 @@
 /** Control calls over any transport. */
 import { describe, expect, it } from "vitest";
 import { SkeinError } from "../../../core/errors.js";
+import { VERDICTS } from "../../../core/transport/transport.js";
 import { eventually, failureOf, SmallCoordinator } from "../helpers.js";
 import { Harness, type Kind } from "./harness.js";
+
+const nothingAsked = { leaseId: "", seat: 0, capacity: 1, lastRequestId: 0, failed: [] };
 
 export function controlConformance(kind: Kind): void {
   describe("control", () => {
@@ -10,41 +13,47 @@ export function controlConformance(kind: Kind): void {
 
     it("carries every call there and back unchanged", async () => {
       const { control, client } = await h.coordinated(new SmallCoordinator());
-      const seatSequences = [[0, 5] as const, [3, 2] as const];
       const register = {
-        ...{
-          role: "learner" as const,
-          name: "learner",
-          index: null,
-          dataAddress: "host:2",
-          policyVersion: 6,
-        },
-        ...{ disposedSteps: 2 ** 40, receivedSteps: 7, seatSequences },
+        ...{ role: "learner" as const, name: "learner", index: null, dataAddress: "host:2" },
+        ...{ incarnation: "one", relayAddress: "host:3", policyVersion: 2 ** 33 },
       };
       expect(await client.register(register)).toEqual(await control.register(register));
-      const heartbeat = { leaseId: "lease-1", appliedVersion: -1 };
+      const heartbeat = {
+        ...{ leaseId: "lease-1", appliedVersion: -1, appliedHash: "00ff" },
+        running: [
+          { requestId: 2 ** 40, steps: 2 ** 33 },
+          { requestId: 2, steps: 0 },
+        ],
+      };
       expect(await client.heartbeat(heartbeat)).toEqual(await control.heartbeat(heartbeat));
-      const idle = { leaseId: "lease-1", seat: 2, completedRequestId: 0 };
+      const idle = { leaseId: "lease-1", seat: 2, capacity: 4, lastRequestId: 0, failed: [] };
       expect(await client.acquire(idle)).toEqual(await control.acquire(idle));
-      const busy = { ...idle, completedRequestId: 8 };
+      const busy = { ...idle, lastRequestId: 2 ** 40, failed: [{ requestId: 3, reason: "environment" }] };
       expect(await client.acquire(busy)).toEqual(await control.acquire(busy));
       const report = {
         ...{ leaseId: "lease-1", phase: "finished" as const, policyVersion: 3, updates: 96 },
-        ...{ envSteps: 2 ** 33, disposedSteps: 1, receivedSteps: 8, seatSequences, meanReturn100: NaN },
+        ...{ envSteps: 2 ** 33, checkpointVersion: -1, meanReturn100: NaN },
+        outcomes: VERDICTS.map((verdict, k) => ({
+          ...{ requestId: 2 ** 40 + k, verdict, reason: "a reason", steps: 2 ** 33, version: k - 1 },
+          ...{ episodeReturn: k === 0 ? NaN : -1.5, episodeLength: 200 },
+        })),
       };
       expect(await client.report(report)).toEqual(await control.report(report));
       await client.leave({ leaseId: "lease-1" });
+      await client.pause({ seconds: 2.5, reason: "weights" });
+      await client.resume();
       expect(await client.status()).toEqual(await control.status());
       // Each request was made through the wire and then directly; the two must look the same.
       const twice = [register, heartbeat, idle, busy, report].flatMap((request) => [request, request]);
-      expect(control.asked).toEqual([...twice, { leaseId: "lease-1" }]);
+      const pause = { seconds: 2.5, reason: "weights" };
+      expect(control.asked).toEqual([...twice, { leaseId: "lease-1" }, pause, "resume"]);
     });
 
     it("tells a place in the fleet that was asked for from any place", async () => {
       const { control, client } = await h.coordinated(new SmallCoordinator());
       const actor = {
         ...{ role: "actor" as const, name: "a", index: 0, dataAddress: "", policyVersion: 0 },
-        ...{ disposedSteps: 0, receivedSteps: 0, seatSequences: [] },
+        ...{ incarnation: "one", relayAddress: "" },
       };
       await client.register(actor);
       await client.register({ ...actor, index: null });
@@ -55,7 +64,9 @@ export function controlConformance(kind: Kind): void {
       const { control, client } = await h.coordinated(new SmallCoordinator());
       const message = `the lease "ü \u{1f9f6}" is 100% gone:\nregister again`;
       control.heartbeat = () => Promise.reject(new SkeinError("CHECKPOINT_MISMATCH", message));
-      const error = await failureOf(client.heartbeat({ leaseId: "x", appliedVersion: 0 }));
+      const error = await failureOf(
+        client.heartbeat({ leaseId: "x", appliedVersion: 0, appliedHash: "", running: [] }),
+      );
       expect(error).toMatchObject({ code: "CHECKPOINT_MISMATCH", message });
       control.leave = () => Promise.reject(new SkeinError("UNAVAILABLE", "no learner"));
       const unavailable = await failureOf(client.leave({ leaseId: "" }));
@@ -70,7 +81,7 @@ export function controlConformance(kind: Kind): void {
         h.make({ deadlineSeconds: 0.3 }),
       );
       control.acquire = () => new Promise(() => undefined);
-      const error = await failureOf(client.acquire({ leaseId: "", seat: 0, completedRequestId: 0 }));
+      const error = await failureOf(client.acquire(nothingAsked));
       expect(error.code).toBe("UNAVAILABLE");
       expect(error.message).toMatch(/^Acquire: .* gave no answer within 0\.3 s: /);
     });
@@ -101,7 +112,7 @@ export function controlConformance(kind: Kind): void {
         entered = true;
         return new Promise(() => undefined);
       };
-      const call = failureOf(client.acquire({ leaseId: "", seat: 0, completedRequestId: 0 }));
+      const call = failureOf(client.acquire(nothingAsked));
       await eventually("the call to arrive", () => entered);
       await client.close();
       expect((await call).code).toBe("UNAVAILABLE");

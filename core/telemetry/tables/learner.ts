@@ -1,0 +1,235 @@
+/** What a learner measures. */
+import { DURATIONS, WEIGHTS_MODES, type MetricTable } from "./descriptor.js";
+
+/** What becomes of a rollout that a learner has received; filtered and failed by their reason. */
+const SETTLED = ["trained", "stale", "voidedGroup", "duplicate", "refused"] as const;
+
+/** What a learner's loop is at, one at a time. */
+export const LEARNER_STAGES = ["waiting", "training", "publishing", "checkpointing"] as const;
+export type LearnerStage = (typeof LEARNER_STAGES)[number];
+
+export const learnerMetricTable = {
+  envSteps: {
+    name: "skein_learner_env_steps_total",
+    type: "counter",
+    unit: "environment steps",
+    help: "Environment steps trained on",
+  },
+  updates: {
+    name: "skein_learner_updates_total",
+    type: "counter",
+    unit: "updates",
+    help: "Optimiser steps made",
+  },
+  skippedUpdates: {
+    name: "skein_learner_skipped_updates_total",
+    type: "counter",
+    unit: "updates",
+    help: "Optimiser steps left out because loss or gradient was not finite; the last good weights stay",
+  },
+  policyVersion: {
+    name: "skein_learner_policy_version",
+    type: "gauge",
+    unit: "version",
+    help: "Policy version last published",
+  },
+  receivedRollouts: {
+    name: "skein_learner_received_rollouts_total",
+    type: "counter",
+    unit: "rollouts",
+    help: "Rollouts that arrived, without repeats of the same attempt; = settled + held",
+  },
+  repeatedRollouts: {
+    name: "skein_learner_repeated_rollouts_total",
+    type: "counter",
+    unit: "rollouts",
+    help: "Deliveries of an attempt that is held or settled already: repeats after a break, which change nothing",
+  },
+  settledRollouts: {
+    name: "skein_learner_settled_rollouts_total",
+    type: "counter",
+    unit: "rollouts",
+    label: "outcome",
+    values: SETTLED,
+    help: "Rollouts by what became of them: trained on; stale; filtered (voidedGroup); failed (duplicate, refused)",
+  },
+  settledSteps: {
+    name: "skein_learner_settled_steps_total",
+    type: "counter",
+    unit: "environment steps",
+    label: "outcome",
+    values: SETTLED,
+    help: "Steps of those rollouts",
+  },
+  staleRows: {
+    name: "skein_learner_stale_rows_total",
+    type: "counter",
+    unit: "rows",
+    help: "Rows of rollouts dropped because their policyLag exceeds staleness.maxPolicyLag",
+  },
+  refusedRollouts: {
+    name: "skein_learner_refused_rollouts_total",
+    type: "counter",
+    unit: "rollouts",
+    label: "reason",
+    values: ["run", "key", "shape", "version", "notFinite", "range"],
+    help: "Rollouts refused: of another run, ids or columns that contradict themselves, versions that do not exist, NaN or infinity, choices that do not exist",
+  },
+  heldRollouts: {
+    name: "skein_learner_held_rollouts",
+    type: "gauge",
+    unit: "rollouts",
+    help: "Rollouts that wait for their group or batch, or are being trained on",
+  },
+  heldSteps: {
+    name: "skein_learner_held_steps",
+    type: "gauge",
+    unit: "environment steps",
+    help: "Steps of those rollouts; near the capacity = the learner is the bottleneck",
+  },
+  heldStepsCapacity: {
+    name: "skein_learner_held_steps_capacity",
+    type: "gauge",
+    unit: "environment steps",
+    help: "Steps held at which senders get no room for more while there is a batch to train on",
+  },
+  rolloutBytes: {
+    name: "skein_learner_rollout_bytes_total",
+    type: "counter",
+    unit: "bytes",
+    help: "Encoded size of the rollouts that arrived",
+  },
+  seconds: {
+    name: "skein_learner_seconds_total",
+    type: "counter",
+    unit: "seconds",
+    label: "stage",
+    values: LEARNER_STAGES,
+    help: "Wall time of the learner's loop, by what it is at: waiting = for rollouts, training, publishing = weights and outcomes to the coordinator, checkpointing. It is at one of them at any time",
+  },
+  batchWaitSeconds: {
+    name: "skein_learner_batch_wait_seconds",
+    type: "histogram",
+    unit: "seconds",
+    buckets: DURATIONS,
+    help: "Time the learner waited for a batch to fill; large = add actors",
+  },
+  updateSeconds: {
+    name: "skein_learner_update_seconds",
+    type: "histogram",
+    unit: "seconds",
+    buckets: DURATIONS,
+    help: "Time to train on one batch, all epochs and minibatches, the way to the training thread and back included; large beside the wait = the learner is the bottleneck",
+  },
+  assembleSeconds: {
+    name: "skein_learner_assemble_seconds",
+    type: "histogram",
+    unit: "seconds",
+    buckets: DURATIONS,
+    help: "Part of a batch's time: joining rollouts, observing trackers",
+  },
+  evaluateSeconds: {
+    name: "skein_learner_evaluate_seconds",
+    type: "histogram",
+    unit: "seconds",
+    buckets: DURATIONS,
+    help: "Part of a batch's time: the engine, forward over the whole batch",
+  },
+  deriveSeconds: {
+    name: "skein_learner_derive_seconds",
+    type: "histogram",
+    unit: "seconds",
+    buckets: DURATIONS,
+    help: "Part of a batch's time: deriving columns, choosing minibatches, loss and cotangents, outside the engine",
+  },
+  engineUpdateSeconds: {
+    name: "skein_learner_engine_update_seconds",
+    type: "histogram",
+    unit: "seconds",
+    buckets: DURATIONS,
+    help: "Part of a batch's time: the engine, updates over all epochs and minibatches",
+  },
+  publishSeconds: {
+    name: "skein_learner_publish_seconds",
+    type: "histogram",
+    unit: "seconds",
+    buckets: DURATIONS,
+    help: "Time to hand one weights snapshot to the coordinator",
+  },
+  weightsSentBytes: {
+    name: "skein_learner_weights_sent_bytes_total",
+    type: "counter",
+    unit: "bytes",
+    label: "mode",
+    values: WEIGHTS_MODES,
+    help: "Payloads of weights handed to the coordinator",
+  },
+  checkpointSeconds: {
+    name: "skein_learner_checkpoint_seconds",
+    type: "histogram",
+    unit: "seconds",
+    buckets: DURATIONS,
+    help: "Time to write one checkpoint",
+  },
+  failedCheckpoints: {
+    name: "skein_learner_failed_checkpoints_total",
+    type: "counter",
+    unit: "checkpoints",
+    help: "Checkpoints that could not be written: the run goes on, an older one stays the newest",
+  },
+  lastCheckpointTimestamp: {
+    name: "skein_learner_last_checkpoint_timestamp_seconds",
+    type: "gauge",
+    unit: "Unix seconds",
+    help: "When the last checkpoint was written; 0 = none by this process",
+  },
+  meanReturn: {
+    name: "skein_learner_mean_return",
+    type: "gauge",
+    unit: "reward",
+    help: "Mean return of the last 100 training episodes (of fewer, while there are fewer); NaN before the first ends",
+  },
+  policyLagMean: {
+    name: "skein_learner_policy_lag_mean_versions",
+    type: "gauge",
+    unit: "versions",
+    help: "Mean policyLag of the rollouts of the last batch",
+  },
+  policyLagMax: {
+    name: "skein_learner_policy_lag_max_versions",
+    type: "gauge",
+    unit: "versions",
+    help: "Largest policyLag of the rollouts of the last batch",
+  },
+  inFlightLagMean: {
+    name: "skein_learner_in_flight_lag_mean_versions",
+    type: "gauge",
+    unit: "versions",
+    help: "Mean part of it that passed until arrival: version at arrival − oldest version",
+  },
+  inFlightLagMax: {
+    name: "skein_learner_in_flight_lag_max_versions",
+    type: "gauge",
+    unit: "versions",
+    help: "Largest part of it that passed until arrival: version at arrival − oldest version",
+  },
+  inQueueLagMean: {
+    name: "skein_learner_in_queue_lag_mean_versions",
+    type: "gauge",
+    unit: "versions",
+    help: "Mean part of it that passed at the learner: version at training − version at arrival",
+  },
+  inQueueLagMax: {
+    name: "skein_learner_in_queue_lag_max_versions",
+    type: "gauge",
+    unit: "versions",
+    help: "Largest part of it that passed at the learner: version at training − version at arrival",
+  },
+  lossStats: {
+    name: "skein_learner_loss_stats",
+    type: "labelled",
+    unit: "as named",
+    label: "name",
+    help: "Loss terms and health of the last batch: policyLoss, valueLoss, entropy (nats), klK3 (nats), clipFraction …",
+  },
+} as const satisfies MetricTable;
