@@ -2,14 +2,23 @@
 import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Command, InvalidArgumentError, Option } from "commander";
+import { runConfigSchema } from "../core/config/schema.js";
 import { ENGINE_IDS } from "../core/engine/select.js";
 import { messageOf } from "../core/errors.js";
 import { benchDelivery, type DeliveryOptions } from "./delivery.js";
 import { benchEndToEnd, type EndToEndOptions } from "./end-to-end.js";
+import { benchFanOut, type FanOutOptions } from "./fan-out.js";
 import { benchFleet, type FleetOptions } from "./fleet.js";
 import { benchEngine, type BenchResult, type EngineBenchOptions } from "./engine.js";
 import { benchIntake, type IntakeOptions } from "./intake.js";
+import { startNatsServer } from "./nats-server.js";
 import { ratioLine } from "./report.js";
+import { benchWire, WIRE_DEFAULTS, type WireBenchOptions } from "./wire.js";
+
+type WireOptions = Pick<WireBenchOptions, "senders" | "steps" | "seconds"> & {
+  readonly transport: "grpc" | "nats";
+  readonly json: boolean;
+};
 
 const RUN_FILE = fileURLToPath(new URL("../../bench/cartpole-throughput.yaml", import.meta.url));
 
@@ -106,6 +115,19 @@ program
   });
 
 program
+  .command("fan-out")
+  .description("how long weights take to many receivers, and who sends the bytes")
+  .addOption(json)
+  .option("--receivers <n,…>", "receivers, one number after the other", sizes, [1, 8, 64])
+  .option("--megabytes <n>", "size of the weights, MB", integer(1), 64)
+  .option("--processes <n>", "processes that the receivers are spread over, at most", integer(1), 8)
+  .option("--repeats <n>", "versions published", integer(1), 3)
+  .option("--fan-out <n>", "weights.fanOut, compared with 0: all from the coordinator", integer(1), 4)
+  .action(async (options: FanOutOptions & { readonly json: boolean }) => {
+    report(await benchFanOut(options, say), options.json);
+  });
+
+program
   .command("intake")
   .description("environment steps per second that one learner process takes in over gRPC")
   .addOption(json)
@@ -115,6 +137,26 @@ program
   .option("--fragment-steps <n>", "steps of each instance in a rollout", integer(1), 128)
   .action(async (options: IntakeOptions & { readonly json: boolean }) => {
     report(await benchIntake(options, say), options.json);
+  });
+
+program
+  .command("wire")
+  .description("rollout payload per second into one learner process over gRPC or NATS, beside memory")
+  .addOption(json)
+  .addOption(new Option("--transport <kind>", "what carries it").choices(["grpc", "nats"]).default("grpc"))
+  .option("--senders <n,…>", "sending processes, one number after the other", sizes, WIRE_DEFAULTS.senders)
+  .option("--steps <n,…>", "steps of a rollout, one size after the other", sizes, WIRE_DEFAULTS.steps)
+  .option("--seconds <n>", "measured length of each", integer(1), WIRE_DEFAULTS.seconds)
+  .action(async (options: WireOptions) => {
+    const { json, transport: kind, ...sizes } = options;
+    const transport = runConfigSchema.shape.transport.parse({ kind });
+    const broker = kind === "nats" ? await startNatsServer() : null;
+    try {
+      const address = broker === null ? WIRE_DEFAULTS.address : `${broker.url}/wire`;
+      report(await benchWire({ ...sizes, transport, address }, say), json);
+    } finally {
+      await broker?.close();
+    }
   });
 
 try {

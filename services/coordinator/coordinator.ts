@@ -103,7 +103,11 @@ export class Coordinator implements Control {
 
   async register(request: RegisterRequest): Promise<RegisterReply> {
     const { config, log } = this.options;
-    const { lease, tookOver } = await this.commits.make(() => this.dispatch.register(request));
+    const { lease, tookOver } = await this.commits.make(() => {
+      // A version that was shown counts, though the disk may not have taken it yet.
+      if (request.role === "learner") this.publishedUpTo(this.weights.version);
+      return this.dispatch.register(request);
+    });
     log.info({ name: lease.name, index: lease.index, tookOver }, "registered");
     if (request.role === "learner") this.learnerLease = lease.id;
     this.changed();
@@ -148,10 +152,14 @@ export class Coordinator implements Control {
 
   async report(request: ReportRequest): Promise<ReportReply> {
     const { leases, work } = this.dispatch;
-    const known = leases.renew(request.leaseId) !== null && request.leaseId === this.learnerLease;
+    const { leaseId } = request;
+    // Asked at each attempt: while this one waits for the disk, another learner may come.
+    const isLearner = (): boolean => leases.renew(leaseId) !== null && leaseId === this.learnerLease;
+    const reported = await this.commits.make(() => (isLearner() ? this.dispatch.report(request) : null));
+    const known = reported !== null;
     if (known) {
-      const { quarantined } = await this.commits.make(() => this.dispatch.report(request));
-      for (const { name } of quarantined) this.warn(`${name} is shut out: the learner refused its rollouts`);
+      for (const { name } of reported.quarantined)
+        this.warn(`${name} is shut out: the learner refused its rollouts`);
       this.changed();
     }
     return { known, actors: leases.actorCount, voidedGroups: known ? work.voidedGroups() : [] };
@@ -199,7 +207,7 @@ export class Coordinator implements Control {
     metrics.weightsReceivedBytes.inc(modeOf(manifest), payload.byteLength);
     this.weights.publish(delivery);
     await this.commits.make(() => {
-      this.dispatch.run.set({ publishedVersion: version });
+      this.publishedUpTo(version);
       this.weightsLog.record(delivery);
     });
     log.debug({ version }, "weights published");
@@ -253,6 +261,10 @@ export class Coordinator implements Control {
     const follows =
       lease.role === "actor" ? "its work is issued again" : "no work is granted until one registers";
     this.warn(`${lease.name} has not been heard of for ${leaseSeconds} s; ${follows}`);
+  }
+
+  private publishedUpTo(version: number): void {
+    this.dispatch.run.set({ publishedVersion: Math.max(this.run.publishedVersion, version) });
   }
 
   /** null = nothing for this seat yet. */

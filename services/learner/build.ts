@@ -23,16 +23,28 @@ import { Settlements } from "./settlements.js";
 import type { TrainerState } from "./trainer.js";
 import { TrainingLine } from "./training-line.js";
 
-/** The newest checkpoint of a run folder. Throws RUN_FOLDER where there is none. */
-async function newestCheckpoint(runFolder: string): Promise<Checkpoint> {
-  const newest = (await listCheckpoints(join(runFolder, "checkpoints"))).pop();
-  if (newest === undefined) {
-    throw new SkeinError(
-      "RUN_FOLDER",
-      `--resume: no checkpoint in ${runFolder}; start the run without --resume`,
-    );
+/**
+ * The newest checkpoint of a run folder that is whole; `warn` is told of damaged ones. Throws RUN_FOLDER where there is
+ * none, CHECKPOINT_UNREADABLE where all are damaged.
+ */
+async function newestCheckpoint(runFolder: string, warn: (message: string) => void): Promise<Checkpoint> {
+  const paths = await listCheckpoints(join(runFolder, "checkpoints"));
+  for (;;) {
+    const newest = paths.pop();
+    if (newest === undefined) {
+      throw new SkeinError(
+        "RUN_FOLDER",
+        `--resume: no checkpoint in ${runFolder}; start the run without --resume`,
+      );
+    }
+    try {
+      return await readCheckpoint(newest);
+    } catch (error) {
+      if (!(error instanceof SkeinError) || error.code !== "CHECKPOINT_UNREADABLE" || paths.length === 0)
+        throw error;
+      warn(`${error.message}; going on from the one before it`);
+    }
   }
-  return readCheckpoint(newest);
 }
 
 /** What a checkpoint holds of training itself. */
@@ -69,11 +81,11 @@ export async function buildLearner(
   const { spec } = await loadEnvironment(config.environment, process.cwd());
   const recipe = resolveRecipe(config.recipe);
   const writer = keep(await CheckpointWriter.open(join(runFolder, "checkpoints")));
-  const checkpoint = resume ? await newestCheckpoint(runFolder) : null;
+  const notice = (level: "info" | "warn", message: string): void => emit({ event: "notice", level, message });
+  const checkpoint = resume ? await newestCheckpoint(runFolder, (text) => notice("warn", text)) : null;
   const state = checkpoint === null ? null : trainerStateOf(checkpoint);
   const training = keep(await TrainingLine.start(config, state));
   const { engine, engineDetail, weights, stateWidth } = training;
-  const notice = (level: "info" | "warn", message: string): void => emit({ event: "notice", level, message });
   notice("info", `engine ${engine}: ${engineDetail}`);
   const metrics = createLearnerMetrics();
   const resumed = checkpoint?.state ?? null;

@@ -132,7 +132,9 @@ export async function carryOut(placing: Placing, say: Say): Promise<Outcome> {
   if (findings.length > 0) await killAll(site.place);
   findings.push(...(await leftovers(site.place)));
   const struck = steps.flatMap(({ faults }) => faults);
-  const logIsWhole = !struck.some((fault) => fault.kind === "kill" && fault.whom === "supervisor");
+  const logIsWhole = !struck.some(
+    (fault) => fault.kind === "fillDisk" || (fault.kind === "kill" && fault.whom === "supervisor"),
+  );
   const told = await verdicts(site, logIsWhole);
   findings.push(...told.findings);
   await site.close(findings.length > 0);

@@ -47,11 +47,15 @@ export function booksBalance(books: Books): string[] {
     : [`books: ${submitted.rollouts} submitted, ${counted} in the columns: ${JSON.stringify(books)}`];
 }
 
-/** Of each stream's numbers from 1 to the highest settled: how many are not settled. */
+/** Members of groups are numbered from the first member of group 1 on, whose number is the size of a group. */
+const GROUPS = "groups";
+
+/** Of each stream's numbers from its first to the highest settled: how many are not settled. */
 export function gapsOf({ settled }: Pick<LedgerState, "settled">): number {
-  const gaps = Object.values(settled).map((intervals) => {
+  const gaps = Object.entries(settled).map(([stream, intervals]) => {
+    const before = stream === GROUPS ? (intervals[0]?.[0] ?? 1) - 1 : 0;
     const highest = intervals.at(-1)?.[1] ?? 0;
-    return highest - intervals.reduce((count, [first, last]) => count + last - first + 1, 0);
+    return highest - before - intervals.reduce((count, [first, last]) => count + last - first + 1, 0);
   });
   return gaps.reduce((total, gap) => total + gap, 0);
 }
@@ -123,11 +127,11 @@ async function accounts(
   const newest = (await listCheckpoints(join(runFolder, "checkpoints"))).pop();
   if (newest === undefined) return ["no checkpoint at the end"];
   const { state } = await readCheckpoint(newest);
-  const log = await readFile(join(runFolder, "logs", "learner.log"), "utf8");
-  return exactlyOnce(logIsWhole ? survivingRollouts(log) : null, state.ledger, books, finished);
+  const log = (): Promise<string> => readFile(join(runFolder, "logs", "learner.log"), "utf8");
+  return exactlyOnce(logIsWhole ? survivingRollouts(await log()) : null, state.ledger, books, finished);
 }
 
-/** `logIsWhole`: whatever the learner logged is there; it goes through the supervisor. */
+/** `logIsWhole`: whatever the learner logged is there; it goes through the supervisor to the disk. */
 export async function verdicts(site: Site, logIsWhole: boolean): Promise<Told> {
   const finished =
     site.skein.events.find((event): event is FinishedEvent => event.event === "finished") ?? null;

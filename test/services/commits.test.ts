@@ -57,6 +57,25 @@ describe("a coordinator whose disk is full", () => {
     expect(await place.columns()).not.toHaveProperty("imbalance");
   });
 
+  it("lets no report that waited count once another learner has taken over", async () => {
+    const learner = await place.learner();
+    const actor = await place.actor();
+    for (let seat = 0; seat < 10; seat++) await place.acquire(actor, seat, { capacity: 15 });
+    // Saying what became of so many requests takes pages of its own.
+    place.limitPages(0);
+    const { submitted } = await place.books();
+    const outcomes = Array.from({ length: submitted.rollouts }, (_, k) => outcome(k + 1, "trained"));
+    const reported = seen(place.report(learner, { policyVersion: 1, outcomes }));
+    const taken = seen(place.takeOver({ incarnation: "two" }));
+    await settle();
+    expect([reported.value, taken.value?.policyVersion]).toEqual([undefined, 0]);
+    place.limitPages(1_000_000);
+    await eventually("the report is answered", () => reported.value !== undefined);
+    expect(reported.value).toMatchObject({ known: false });
+    expect((await place.books()).trained.rollouts).toBe(0);
+    expect(await place.columns()).not.toHaveProperty("imbalance");
+  });
+
   it("gives up with the reason after as long as services wait for it", async () => {
     await place.learner();
     await fill(await place.actor());

@@ -6,7 +6,6 @@ export const damages: readonly Schedule[] = [
   schedule({
     name: "undisturbed",
     title: "no fault at all",
-    ci: true,
     steps: () => [],
   }),
   schedule({
@@ -34,7 +33,8 @@ export const damages: readonly Schedule[] = [
     schedule({
       name: `${how}-checkpoint`,
       title: `the newest checkpoint is ${how === "flip" ? "falsified by one bit" : "cut short"}; SIGKILL of the learner`,
-      settings: { learner: { ack: "onCheckpoint" } },
+      settings: { learner: { ack: how === "flip" ? "onCheckpoint" : "onTrain" } },
+      ci: how === "flip",
       steps: (draw) => [
         {
           when: { version: draw(12, 14) },

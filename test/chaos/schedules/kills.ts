@@ -26,12 +26,22 @@ const STAGES: Readonly<Record<StageName, (draw: Draw) => Stage>> = {
   publish: (draw) => line("learner", "publishing weights", draw(3, 14), draw(0, 3)),
 };
 
+/** Each role once, each stage once, both kinds of acknowledgement. */
+const CI: ReadonlySet<string> = new Set([
+  "kill-actor-fragment",
+  "kill-learner-ack",
+  "kill-learner-checkpoint-onCheckpoint",
+  "kill-coordinator-publish",
+  "kill-broker-ack",
+]);
+
 function killAt(whom: Victim, stage: StageName, ack: "onTrain" | "onCheckpoint"): Schedule {
+  const name = `kill-${whom}-${stage}${ack === "onTrain" ? "" : "-onCheckpoint"}`;
   return schedule({
-    name: `kill-${whom}-${stage}${ack === "onTrain" ? "" : "-onCheckpoint"}`,
+    name,
     title: `SIGKILL of the ${whom} ${TITLES[stage]}; ack ${ack}`,
     transports: whom === "broker" ? ["nats"] : BOTH,
-    ci: whom === "learner" && (stage === "ack" || ack === "onCheckpoint"),
+    ci: CI.has(name),
     settings: { learner: { ack } },
     steps: (draw) => [{ when: { stage: STAGES[stage](draw) }, faults: [{ kind: "kill", whom }] }],
   });
