@@ -137,9 +137,11 @@ describe("a stranger's connection", () => {
     expect(control.newest).toBeNull();
   });
 
-  it("has a bounded number of streams", async () => {
+  it("has a bounded number of streams and of bytes that wait to be read", async () => {
     const { address } = await make().serveControl(new SmallCoordinator(), "127.0.0.1:0");
-    const { session } = stranger(address);
+    const { session, open } = stranger(address);
+    open("Coordinator/WatchWeights");
     await eventually("the server's settings", () => session.remoteSettings.maxConcurrentStreams === 512);
+    await eventually("the server's window", () => session.remoteSettings.initialWindowSize === 2 ** 20);
   });
 });

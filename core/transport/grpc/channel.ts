@@ -32,8 +32,8 @@ const MOST_STREAMS = 512;
 /** Milliseconds after which a server closes a connection that carries no call; clients open the next one by themselves. */
 const IDLE_MS = 10 * 60 * 1000;
 
-/** What a server may send before this client has taken it in, bytes. */
-const WINDOW_BYTES = 1024 * 1024;
+/** What the other side may send before this side has taken it in, bytes; a connection buffers no more. */
+export const WINDOW_BYTES = 1024 * 1024;
 
 /** One side of the wire: how it behaves, who it is, what it speaks. */
 export interface GrpcSide extends TransportOptions {
@@ -100,7 +100,6 @@ export function clientOptions(options: TransportOptions, { host }: HostPort): Cl
     // TLS has no place for an address where it names the host that is meant.
     ...(isIP(host) === 0 ? {} : { "grpc.ssl_target_name_override": "skein" }),
     "grpc.keepalive_permit_without_calls": 1,
-    // For weights; grpc-js servers cannot widen theirs, which stays at HTTP/2's 64 KiB.
     "grpc-node.flow_control_window": WINDOW_BYTES,
     "grpc.initial_reconnect_backoff_ms": FIRST_PAUSE_MS,
     "grpc.max_reconnect_backoff_ms": LONGEST_PAUSE_MS,

@@ -2,17 +2,19 @@
  * Who may call, on every method of a server, the health service too: an interceptor that looks at the metadata before
  * any handler does. A call whose first message does not come in time is ended: nobody holds one open for nothing.
  */
+import type { Http2Session, ServerHttp2Stream } from "node:http2";
 import {
   Metadata,
   ServerInterceptingCall,
   status,
   type ServerInterceptor,
+  type ServerInterceptingCallInterface,
   type ServerListener,
 } from "@grpc/grpc-js";
 import { SkeinError } from "../../errors.js";
 import { CallRate } from "../../security/call-rate.js";
 import { TOKEN_HEADER, tokenCheck } from "../../security/token.js";
-import type { GrpcSide } from "./channel.js";
+import { WINDOW_BYTES, type GrpcSide } from "./channel.js";
 import { statusOf, type FailureStatus } from "./status.js";
 
 export function guard({ security, protocolVersion, deadlineSeconds }: GrpcSide): ServerInterceptor {
@@ -25,6 +27,7 @@ export function guard({ security, protocolVersion, deadlineSeconds }: GrpcSide):
     return shows(header) ? null : statusOf(tokenRefused(header), protocolVersion);
   };
   return (method, call) => {
+    widenWindows(call);
     let waiting: NodeJS.Timeout | undefined;
     return new ServerInterceptingCall(call, {
       start: (next) => {
@@ -55,6 +58,20 @@ export function guard({ security, protocolVersion, deadlineSeconds }: GrpcSide):
       },
     });
   };
+}
+
+const widened = new WeakSet<Http2Session>();
+
+/**
+ * Lets a client send more before it hears that this side has taken it in: HTTP/2's 64 KiB cost a turn of both processes
+ * for every 32. grpc-js has a setting for it on clients alone, so the session is reached for; without it, all works.
+ */
+function widenWindows(call: ServerInterceptingCallInterface): void {
+  const session = (call as { readonly stream?: ServerHttp2Stream }).stream?.session;
+  if (session === undefined || session.destroyed || widened.has(session)) return;
+  widened.add(session);
+  session.setLocalWindowSize(WINDOW_BYTES);
+  session.settings({ initialWindowSize: WINDOW_BYTES });
 }
 
 function tokenRefused(header: string | undefined): SkeinError {
