@@ -1,4 +1,4 @@
-import { copyFile, readFile, writeFile } from "node:fs/promises";
+import { copyFile, readFile, rm, writeFile } from "node:fs/promises";
 import { createServer, type AddressInfo } from "node:net";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -100,12 +100,13 @@ describe("a port in use", () => {
 });
 
 describe("checkpoints", () => {
-  it("that are damaged or of another model are refused and left as they were", async () => {
+  it("that are damaged or of another model are refused and left as they were; one before them is gone on from", async () => {
     await place.runFile({ stop: { envSteps: 3000 } });
     expect((await place.run("train", "run.yaml", "--json")).code).toBe(0);
     const [folder] = await place.runFolders();
-    const name = (await place.list(folder!, "checkpoints")).pop()!;
-    const path = join(place.folder, folder!, "checkpoints", name);
+    const [name, ...older] = (await place.list(folder!, "checkpoints")).reverse();
+    const path = join(place.folder, folder!, "checkpoints", name!);
+    for (const other of older) await rm(join(place.folder, folder!, "checkpoints", other));
     const whole = await readFile(path);
 
     const otherModel = await failure(
@@ -137,6 +138,11 @@ describe("checkpoints", () => {
       /mean return .* over 3 episodes/,
     );
     await copyFile(path, join(place.folder, "mine.safetensors"));
+
+    await writeFile(path.replace(/\d+(?=\.safetensors$)/, "99999999"), whole.subarray(0, 1000));
+    const resumed = await place.run("train", "run.yaml", "--resume", folder!);
+    expect(resumed.code).toBe(0);
+    expect(resumed.stdout + resumed.stderr).toMatch(/truncated.*going on from the one before it/);
     expect((await place.run("export", "mine.safetensors", "--out", "x.safetensors")).code).toBe(0);
     expect(await place.list()).toContain("x.safetensors");
   });
