@@ -26,10 +26,7 @@ const KINDS: readonly Kind[] = ["memory", "grpc", "nats"];
 const SPARE_SECONDS = 120;
 
 async function rateOf(options: TogetherOptions): Promise<number> {
-  const lines = new LineProcess(`all over ${options.kind}`, process.execPath, [
-    TOGETHER,
-    JSON.stringify(options),
-  ]);
+  const lines = LineProcess.node(`all over ${options.kind}`, [TOGETHER, JSON.stringify(options)]);
   try {
     const line = await lines.next(options.warmUpSeconds + options.seconds + SPARE_SECONDS);
     return (JSON.parse(line) as { readonly envStepsPerSecond: number }).envStepsPerSecond;

@@ -96,9 +96,7 @@ async function measure(
   const closing: { close(): Promise<void> }[] = [];
   const keep = <T extends { close(): Promise<void> }>(thing: T): T => (closing.push(thing), thing);
   try {
-    const server = keep(
-      new LineProcess("the coordinator", process.execPath, [SKEIN, "coordinator", path, "--json"], folder),
-    );
+    const server = keep(LineProcess.node("the coordinator", [SKEIN, "coordinator", path, "--json"], folder));
     const { address, http } = await addressesOf(server);
     const transport = keep(createTransport(runConfigSchema.shape.transport.parse({}), OPEN));
     const metrics = createLearnerMetrics({ processMetrics: false });
@@ -113,7 +111,7 @@ async function measure(
     const crowds = Array.from({ length: processes }, (_, k) => {
       const share = Math.floor(receivers / processes) + (k < receivers % processes ? 1 : 0);
       const start: ReceiversOptions = { coordinator: address, receivers: share, fanOut };
-      return keep(new LineProcess("receivers", process.execPath, [RECEIVERS, JSON.stringify(start)]));
+      return keep(LineProcess.node("receivers", [RECEIVERS, JSON.stringify(start)]));
     });
     const all = async (version: number): Promise<number> => {
       const lines = await Promise.all(crowds.map((crowd) => lineOf(crowd, "have")));

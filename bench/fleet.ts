@@ -71,7 +71,7 @@ class Crowd {
     private readonly learner: FakeLearner,
   ) {
     const args = [LIGHT_ACTORS, JSON.stringify(options)];
-    this.lines = new LineProcess("light actors", process.execPath, args);
+    this.lines = LineProcess.node("light actors", args);
   }
 
   tell(order: "begin" | "end"): void {
@@ -106,9 +106,7 @@ async function measure(options: FleetOptions, actors: number, folder: string): P
   const closing: { close(): Promise<void> }[] = [];
   const keep = <T extends { close(): Promise<void> }>(thing: T): T => (closing.push(thing), thing);
   try {
-    const lines = keep(
-      new LineProcess("the coordinator", process.execPath, [SKEIN, "coordinator", path, "--json"], folder),
-    );
+    const lines = keep(LineProcess.node("the coordinator", [SKEIN, "coordinator", path, "--json"], folder));
     const { address, http } = await coordinatorAddresses(lines);
     const learner = keep(await FakeLearner.join(address, FRAGMENT_STEPS, options.versionSeconds));
     const each = Math.ceil(actors / options.processes);

@@ -100,7 +100,7 @@ async function rateOf(options: IntakeOptions, environments: number): Promise<Rat
       environments,
       fragmentSteps,
     };
-    return new LineProcess(`sender ${seat}`, process.execPath, [SENDER, JSON.stringify(sender)]);
+    return LineProcess.node(`sender ${seat}`, [SENDER, JSON.stringify(sender)]);
   });
   try {
     const { intake } = learner;

@@ -2,6 +2,7 @@
 import { spawn, type ChildProcessWithoutNullStreams } from "node:child_process";
 import { createInterface } from "node:readline";
 import { SkeinError } from "../core/errors.js";
+import { SERVICE_FLAGS } from "../core/services.js";
 
 /** How long a child may take to leave once it is told to. */
 const LEAVE_MS = 30_000;
@@ -41,6 +42,11 @@ export class LineProcess {
       this.child.once("error", (error) => end(error.message));
       this.child.once("close", (code, signal) => end(this.lastWords() || `it ended with ${signal ?? code}`));
     });
+  }
+
+  /** Node with what services run with; `args` begin with the script. */
+  static node(what: string, args: readonly string[], cwd?: string): LineProcess {
+    return new LineProcess(what, process.execPath, [...SERVICE_FLAGS, ...args], cwd);
   }
 
   write(line: string): void {

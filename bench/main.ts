@@ -35,6 +35,10 @@ function sizes(text: string): number[] {
   return text.split(",").map(integer(1));
 }
 
+function counts(text: string): number[] {
+  return text.split(",").map(integer(0));
+}
+
 function collect(value: string, previous: readonly string[]): string[] {
   return [...previous, value];
 }
@@ -144,7 +148,12 @@ program
   .description("rollout payload per second into one learner process over gRPC or NATS, beside memory")
   .addOption(json)
   .addOption(new Option("--transport <kind>", "what carries it").choices(["grpc", "nats"]).default("grpc"))
-  .option("--senders <n,…>", "sending processes, one number after the other", sizes, WIRE_DEFAULTS.senders)
+  .option(
+    "--senders <n,…>",
+    "sending processes, one number after the other; 0 = from a full queue (nats)",
+    counts,
+    WIRE_DEFAULTS.senders,
+  )
   .option("--steps <n,…>", "steps of a rollout, one size after the other", sizes, WIRE_DEFAULTS.steps)
   .option("--seconds <n>", "measured length of each", integer(1), WIRE_DEFAULTS.seconds)
   .action(async (options: WireOptions) => {
@@ -152,7 +161,7 @@ program
     const transport = runConfigSchema.shape.transport.parse({ kind });
     const broker = kind === "nats" ? await startNatsServer() : null;
     try {
-      const address = broker === null ? WIRE_DEFAULTS.address : `${broker.url}/wire`;
+      const address = broker?.url ?? WIRE_DEFAULTS.address;
       report(await benchWire({ ...sizes, transport, address }, say), json);
     } finally {
       await broker?.close();

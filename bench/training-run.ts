@@ -28,7 +28,7 @@ class TrainingRun {
   private notice = "";
 
   constructor(args: readonly string[], cwd: string) {
-    this.lines = new LineProcess("skein train", process.execPath, [MAIN, "train", ...args, "--json"], cwd);
+    this.lines = LineProcess.node("skein train", [MAIN, "train", ...args, "--json"], cwd);
   }
 
   /** The first progress event at or after `wallSeconds` of the learner's clock. */

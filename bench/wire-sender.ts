@@ -1,20 +1,18 @@
-/** One sending process of the wire benchmark: sends the same rollout, encoded anew each time, until it is ended. */
+/** One sending process of the wire benchmark: sends the same rollout until it is ended. */
 import { z } from "zod";
 import { runConfigSchema } from "../core/config/schema.js";
-import { OPEN } from "../core/security/credentials.js";
-import { createTransport } from "../core/transport/create.js";
-import { keepSending, wireRollout } from "./wire-load.js";
+import { sendPrepared, wireRollout } from "./wire-load.js";
 
-const plan = z
-  .object({
-    address: z.string(),
-    transport: runConfigSchema.shape.transport,
-    steps: z.int(),
-    name: z.string(),
-  })
-  .parse(JSON.parse(process.argv[2] ?? "null"));
+const planSchema = z.object({
+  address: z.string(),
+  transport: runConfigSchema.shape.transport,
+  steps: z.int(),
+  name: z.string(),
+});
 
-const transport = createTransport(plan.transport, OPEN);
-const sender = transport.connectRollouts(plan.address);
+export type WireSenderPlan = z.infer<typeof planSchema>;
+
+const plan = planSchema.parse(JSON.parse(process.argv[2] ?? "null"));
+
+await sendPrepared(plan.address, wireRollout(plan.steps, plan.name), plan.transport);
 process.stdout.write("ready\n");
-await keepSending(sender, wireRollout(plan.steps, plan.name), plan.transport.credits);

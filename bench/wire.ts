@@ -14,18 +14,21 @@ import type { DeliveryHandler, Transport } from "../core/transport/transport.js"
 import { stepCount } from "../core/types.js";
 import { LineProcess } from "./lines.js";
 import type { Ratio } from "./report.js";
-import { keepSending, wireRollout } from "./wire-load.js";
+import { keepSending, QUEUE_FULL, wireRollout } from "./wire-load.js";
+import type { WireSenderPlan } from "./wire-sender.js";
 
 const SENDER = fileURLToPath(new URL("./wire-sender.js", import.meta.url));
 const READY_SECONDS = 60;
 const WARM_UP_MS = 1500;
+/** Longest time to fill a queue. */
+const FILL_SECONDS = 120;
 
 export interface WireBenchOptions {
   /** The wires of a run file: which transport, and how. */
   readonly transport: RunConfig["transport"];
-  /** Where the receiver listens. */
+  /** Where the receiver listens: each time at a free port, or as a run that nobody else has. */
   readonly address: string;
-  /** Sending processes. */
+  /** Sending processes; 0 = over NATS, what waits in a long queue whose senders are gone. */
   readonly senders: readonly number[];
   /** Steps of one rollout. */
   readonly steps: readonly number[];
@@ -39,6 +42,11 @@ export const WIRE_DEFAULTS: WireBenchOptions = {
   steps: [1024, 8192, 32_768, 131_072],
   seconds: 5,
 };
+
+/** Size of the queue on a NATS server, bytes: senders do not get far ahead of the receiver. */
+const SHORT_QUEUE_BYTES = 128 * 1024 * 1024;
+/** Size of one that is filled first: more than a receiver takes in while it is measured. */
+const LONG_QUEUE_BYTES = 3 * 1024 * 1024 * 1024;
 
 /** Per second of the measured time. */
 interface Rate {
@@ -77,15 +85,33 @@ class Meter {
   }
 }
 
+function startSender(plan: WireSenderPlan): LineProcess {
+  return LineProcess.node(plan.name, [SENDER, JSON.stringify(plan)]);
+}
+
+/** Makes a queue, has it filled, and says where it is. */
+async function fillQueue(options: WireBenchOptions, steps: number): Promise<string> {
+  const transport = createTransport(options.transport, OPEN);
+  const { address } = await transport.serveRollouts(() => undefined, options.address);
+  await transport.close();
+  const sender = startSender({ address, transport: options.transport, steps, name: "sender" });
+  try {
+    while ((await sender.next(FILL_SECONDS)) !== QUEUE_FULL);
+  } finally {
+    await sender.close();
+  }
+  return address;
+}
+
 async function overTransport(options: WireBenchOptions, senders: number, steps: number): Promise<Rate> {
+  const place = senders === 0 ? await fillQueue(options, steps) : options.address;
   const transport = createTransport(options.transport, OPEN);
   const meter = new Meter();
   const children: LineProcess[] = [];
   try {
-    const { address } = await transport.serveRollouts(meter.onDelivery, options.address);
+    const { address } = await transport.serveRollouts(meter.onDelivery, place);
     for (let k = 0; k < senders; k++) {
-      const plan = { address, transport: options.transport, steps, name: `sender-${k}` };
-      children.push(new LineProcess(plan.name, process.execPath, [SENDER, JSON.stringify(plan)]));
+      children.push(startSender({ address, transport: options.transport, steps, name: `sender-${k}` }));
     }
     for (const child of children) await child.next(READY_SECONDS);
     return await meter.rate(options.seconds);
@@ -122,8 +148,10 @@ export async function benchWire(
   for (const steps of options.steps) {
     const memory = await inMemory(options, steps);
     for (const senders of options.senders) {
-      const rate = await overTransport(options, senders, steps);
-      const name = `${options.transport.kind} ${senders} senders, ${steps} steps`;
+      const maxBytes = senders === 0 ? LONG_QUEUE_BYTES : SHORT_QUEUE_BYTES;
+      const transport = { ...options.transport, nats: { ...options.transport.nats, maxBytes } };
+      const rate = await overTransport({ ...options, transport }, senders, steps);
+      const name = `${transport.kind} ${senders} senders, ${steps} steps`;
       ratios.push({ name: `${name}, MB/s`, ours: rate.megabytes, peer: memory.megabytes });
       const size = rate.megabytes / rate.rollouts;
       const numbers = [

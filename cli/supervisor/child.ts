@@ -4,6 +4,7 @@ import { createWriteStream, type WriteStream } from "node:fs";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import type { NoticeEvent, RunEvent } from "../../core/progress.js";
+import { SERVICE_FLAGS } from "../../core/services.js";
 
 const SKEIN = fileURLToPath(new URL("../main.js", import.meta.url));
 
@@ -34,7 +35,7 @@ export class Child {
     this.log.on("error", () => undefined);
     // A process group of its own: Ctrl-C reaches the supervisor alone, which ends its children in order.
     // The IPC channel carries no messages: its closing tells the child that the supervisor is gone.
-    this.process = spawn(process.execPath, [SKEIN, ...args, "--json"], {
+    this.process = spawn(process.execPath, [...SERVICE_FLAGS, SKEIN, ...args, "--json"], {
       stdio: ["ignore", "pipe", "pipe", "ipc"],
       detached: true,
     });

@@ -108,7 +108,7 @@ describe("breakdown", () => {
 });
 
 describe("LineProcess", () => {
-  const node = (script: string): LineProcess => new LineProcess("it", process.execPath, ["-e", script]);
+  const node = (script: string): LineProcess => LineProcess.node("it", ["-e", script]);
 
   it("gives a program's lines in order, then why it ended", async () => {
     const lines = node(
