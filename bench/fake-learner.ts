@@ -53,6 +53,7 @@ export class FakeLearner {
     });
     const publisher = new WeightsPublisher(
       control,
+      incarnation,
       { deltas: true, anchorEvery: 20 },
       createLearnerMetrics({ processMetrics: false }),
     );

@@ -103,7 +103,7 @@ async function measure(
     let learnerBytes = 0;
     const counting = { weightsSentBytes: { inc: (_: string, bytes = 0) => void (learnerBytes += bytes) } };
     const settings = runConfigSchema.shape.weights.parse({});
-    const publisher = new WeightsPublisher(transport.connectControl(address), settings, {
+    const publisher = new WeightsPublisher(transport.connectControl(address), "learner", settings, {
       ...metrics,
       ...counting,
     });

@@ -18,6 +18,8 @@ export interface WatchdogOptions {
   readonly log: Logger;
   /** Asked at every look without progress: true = nothing is meant to go on. Rejecting = not known, so false. */
   readonly paused?: () => Promise<boolean>;
+  /** What it waits for where `waiting` was told nothing. */
+  readonly waits?: () => string;
 }
 
 interface Wait {
@@ -75,10 +77,11 @@ export class Watchdog {
   private giveUp(): void {
     const { seconds, role, now, log } = this.options;
     this.close();
+    const otherwise = this.options.waits?.() ?? "nothing says what it waits for";
     const waits = [...this.waits].map(
       ({ what, on, since }) => `${what} waits for ${on} (since ${Math.round(now() - since)} s)`,
     );
-    const told = waits.length === 0 ? "nothing says what it waits for" : waits.join("; ");
+    const told = waits.length === 0 ? otherwise : waits.join("; ");
     const error = new SkeinError("STALLED", `${role}: no progress for ${seconds} s: ${told}`);
     log.error({ waits: [...this.waits] }, error.message);
     this.fail(error);

@@ -269,7 +269,7 @@ export const runConfigSchema = z.strictObject({
   watchdog: z
     .strictObject({
       seconds: seconds(
-        "Time without progress after which a service says what it waits for and ends",
+        "Time without progress after which a service says what it waits for and ends; twice that for the coordinator",
         600,
         1,
         604_800,

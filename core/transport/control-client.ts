@@ -25,7 +25,7 @@ import type {
   WeightsRequest,
 } from "./transport.js";
 import { fetchOnce } from "./weights-client.js";
-import { framesOf } from "./weights-service.js";
+import { publicationOf } from "./weights-service.js";
 import { WeightsWatch } from "./weights-watch.js";
 import type { Wire } from "./wire.js";
 
@@ -74,7 +74,7 @@ export class ControlClient implements Control, Closable {
     await this.call("Resume", messages.nothing);
   }
 
-  async publishWeights(delivery: WeightsDelivery): Promise<void> {
+  async publishWeights(delivery: WeightsDelivery, incarnation: string): Promise<void> {
     const { maxMessageBytes, chunkBytes } = this.options;
     const { version } = delivery.manifest;
     const bytes = delivery.payload.byteLength;
@@ -84,7 +84,7 @@ export class ControlClient implements Control, Closable {
       return exchange(
         this.wire,
         "PublishWeights",
-        framesOf(delivery, 1, chunkBytes),
+        publicationOf(delivery, incarnation, chunkBytes),
         () => undefined,
         limits,
       );

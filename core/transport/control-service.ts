@@ -7,7 +7,7 @@ import * as messages from "./messages.js";
 import { COORDINATOR_SERVICE, corrupt } from "./schema.js";
 import type { Control, TransportOptions } from "./transport.js";
 import { Stall } from "./stall.js";
-import { answerFetch, DeliveryAssembler, onRequest } from "./weights-service.js";
+import { answerFetch, onRequest, PublicationAssembler } from "./weights-service.js";
 import { unknownMethod, type ServedListener, type ServedStream, type Service } from "./wire.js";
 
 /** Offers `control` to clients. */
@@ -63,17 +63,17 @@ function publish(
   stream: ServedStream,
   { maxMessageBytes, deadlineSeconds }: TransportOptions,
 ): ServedListener {
-  const assembler = new DeliveryAssembler(maxMessageBytes);
+  const assembler = new PublicationAssembler(maxMessageBytes);
   const stall = new Stall(deadlineSeconds, (error) => stream.end(error));
   let published = false;
   const accept = async (bytes: Uint8Array): Promise<void> => {
     if (published) throw corrupt("PublishWeights", "one manifest and its payload", "more");
     stall.await(true);
-    const delivery = assembler.take(bytes);
-    if (delivery === null) return;
+    const publication = assembler.take(bytes);
+    if (publication === null) return;
     published = true;
     stall.await(false);
-    await control.publishWeights(delivery);
+    await control.publishWeights(publication.delivery, publication.incarnation);
     await stream.write(messages.nothing);
     stream.end();
   };

@@ -154,6 +154,8 @@ export const pauseRequest = messageCodec<{ readonly seconds: number; readonly re
   "PauseRequest",
 );
 
+export const publishRequest = messageCodec<{ readonly incarnation: string }>("PublishWeightsRequest");
+
 export const watchRequest = messageCodec<WatchRequest>("WatchWeightsRequest");
 
 /** Absent on the wire = null here. */

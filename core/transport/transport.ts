@@ -239,10 +239,11 @@ export interface Control extends WeightsSource {
   pause(request: { readonly seconds: number; readonly reason: string }): Promise<void>;
   resume(): Promise<void>;
   /**
-   * Throws REFUSED where the version is older than the newest, or the delta's parent is not kept (publish it in full
-   * then), MESSAGE_CORRUPT where the payload does not make what the manifest says.
+   * From the learner that registered with that `incarnation`. Throws REFUSED where another learner has replaced it,
+   * where the version is older than the newest, or the delta's parent is not kept (publish it in full then),
+   * MESSAGE_CORRUPT where the payload does not make what the manifest says.
    */
-  publishWeights(delivery: WeightsDelivery): Promise<void>;
+  publishWeights(delivery: WeightsDelivery, incarnation: string): Promise<void>;
   /** Every newest version above `afterVersion`, until `signal` aborts. */
   watchWeights(request: WatchRequest, signal: AbortSignal): AsyncIterable<WeightsAnnouncement>;
 }

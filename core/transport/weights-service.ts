@@ -25,6 +25,39 @@ export function* framesOf(
   for (const frame of split(firstId + 1, payload, chunkBytes, digest)) yield frameCodec.encode(frame);
 }
 
+/** A publication on the wire: who publishes, then the delivery. */
+export function* publicationOf(
+  delivery: WeightsDelivery,
+  incarnation: string,
+  chunkBytes: number,
+): Generator<Uint8Array> {
+  yield* encodeFrames(1, messages.publishRequest.encode({ incarnation }), chunkBytes);
+  yield* framesOf(delivery, 2, chunkBytes);
+}
+
+/** Puts a publication together again; `take` gives it with its last frame. Throws what a DeliveryAssembler throws. */
+export class PublicationAssembler {
+  private readonly frames: FrameAssembler;
+  private readonly delivery: DeliveryAssembler;
+  private incarnation: string | null = null;
+
+  constructor(maxMessageBytes: number) {
+    this.frames = new FrameAssembler(maxMessageBytes);
+    this.delivery = new DeliveryAssembler(maxMessageBytes);
+  }
+
+  take(frame: Uint8Array): { readonly delivery: WeightsDelivery; readonly incarnation: string } | null {
+    const { incarnation } = this;
+    if (incarnation !== null) {
+      const delivery = this.delivery.take(frame);
+      return delivery === null ? null : { delivery, incarnation };
+    }
+    const message = this.frames.push(frame);
+    if (message !== null) this.incarnation = messages.publishRequest.decode(message.bytes).incarnation;
+    return null;
+  }
+}
+
 /** Puts a delivery together again; `take` gives it with its last frame. */
 export class DeliveryAssembler {
   private readonly frames: FrameAssembler;

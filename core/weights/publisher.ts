@@ -15,6 +15,7 @@ export class WeightsPublisher {
 
   constructor(
     private readonly control: Pick<Control, "publishWeights">,
+    private readonly incarnation: string,
     settings: DeltaSettings,
     private readonly metrics: Pick<LearnerMetrics, "weightsSentBytes">,
   ) {
@@ -39,7 +40,7 @@ export class WeightsPublisher {
     const { manifest, payload } = delivery;
     const mode = modeOf(manifest);
     try {
-      await this.control.publishWeights(delivery);
+      await this.control.publishWeights(delivery, this.incarnation);
     } catch (error) {
       const mayHelp = error instanceof SkeinError && error.code === "REFUSED" && mode === "delta";
       if (!mayHelp) throw error;

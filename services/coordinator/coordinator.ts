@@ -200,10 +200,11 @@ export class Coordinator implements Control {
     this.changed();
   }
 
-  async publishWeights(delivery: WeightsDelivery): Promise<void> {
+  async publishWeights(delivery: WeightsDelivery, incarnation: string): Promise<void> {
     const { metrics, log } = this.options;
     const { manifest, payload } = delivery;
     const { version } = manifest;
+    this.dispatch.takeover.expectPresent(`publish version ${version}`, incarnation);
     metrics.weightsReceivedBytes.inc(modeOf(manifest), payload.byteLength);
     this.weights.publish(delivery);
     await this.commits.make(() => {
@@ -229,6 +230,25 @@ export class Coordinator implements Control {
   summary(): Readonly<Record<string, unknown>> {
     const { phase, policyVersion, envSteps } = this.run;
     return { runId: this.runId, phase, policyVersion, envSteps, actors: this.dispatch.leases.actorCount };
+  }
+
+  /** Nothing has to go on: there is no learner yet, the run is paused, or it is over. */
+  get resting(): boolean {
+    return this.run.phase !== "running" || this.pauses.paused;
+  }
+
+  /** Changes with every step that the run comes further. */
+  get progress(): string {
+    const { submitted, policyVersion, publishedVersion, envSteps } = this.run;
+    return [submitted, policyVersion, publishedVersion, envSteps].join();
+  }
+
+  /** What the run waits for, in words. */
+  waits(): string {
+    const { leases, work } = this.dispatch;
+    const { policyVersion, learnerAddress } = this.run;
+    const granted = `${work.pendingSteps} of ${work.limitSteps} steps granted and not trained`;
+    return `version ${policyVersion + 1} of the learner at ${learnerAddress}, with ${granted} and ${leases.actorCount} actors`;
   }
 
   /** To be called every now and then: ends leases, groups and pauses whose time is over. */

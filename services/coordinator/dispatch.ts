@@ -50,7 +50,7 @@ export class Dispatch {
   readonly requests: Requests;
   readonly work: WorkSource;
   readonly outcomes: Outcomes;
-  private readonly takeover: Takeover;
+  readonly takeover: Takeover;
   private readonly abandoned: Statement<RequestRow>;
   private readonly recalled: Statement<RequestRow>;
   private readonly inFlight: Statement<RequestRow>;
@@ -81,7 +81,7 @@ export class Dispatch {
     const { config } = this.options;
     const { role, index } = request;
     expectSensible(request);
-    if (role === "learner") this.takeover.expectWelcome(request);
+    if (role === "learner") this.takeover.expectPresent(`register ${request.name}`, request.incarnation);
     if (role === "actor" && index !== null && config.deterministic && index >= config.actors.processes) {
       throw new SkeinError(
         "REFUSED",

@@ -47,11 +47,11 @@ export class Takeover {
   }
 
   /** Throws REFUSED for a learner whose place another has taken. */
-  expectWelcome({ name, incarnation }: RegisterRequest): void {
+  expectPresent(call: string, incarnation: string): void {
     if (this.isReplaced.get(incarnation) === undefined) return;
     throw new SkeinError(
       "REFUSED",
-      `register ${name}: another learner has taken the place of this one, whose batches are void; stop this process`,
+      `${call}: another learner has taken the place of this one, whose batches are void; stop this process`,
     );
   }
 

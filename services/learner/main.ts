@@ -38,8 +38,9 @@ export async function runLearner(
     const door = keep(await openSideDoor(settings.http, built.metrics.registry, built.health, security));
     host.emit(listening("learner", data.address, door.url));
     const dataAddress = addresses.advertised ?? data.address;
-    const publisher = new WeightsPublisher(control, run.config.weights, built.metrics);
-    const identity = { incarnation: randomUUID(), dataAddress, control };
+    const incarnation = randomUUID();
+    const publisher = new WeightsPublisher(control, incarnation, run.config.weights, built.metrics);
+    const identity = { incarnation, dataAddress, control };
     const tick = (): void => time.count();
     const membership = keep(
       await Membership.open({ ...identity, learner, intake, settlements, publisher, tick }),

@@ -46,6 +46,12 @@ describe("a watchdog", () => {
     work();
   });
 
+  it("says what its owner waits for where nobody told it of a wait", async () => {
+    const { state, pass } = dogOf({ waits: () => "version 3" });
+    await pass(600);
+    expect(state()).toBe("actor: no progress for 600 s: version 3");
+  });
+
   it("begins to count anew at every progress", async () => {
     const { dog, state, pass } = dogOf();
     for (let k = 0; k < 20; k++) {

@@ -72,7 +72,7 @@ async function refusals(served: { address: string; data: string }, side: Securit
 async function expectAllWell(served: Awaited<ReturnType<typeof serve>>, side: Security): Promise<void> {
   const client = make(side).connectControl(served.address);
   expect((await client.status()).runId).toBe("run-1");
-  await client.publishWeights(sampleDelivery(3));
+  await client.publishWeights(sampleDelivery(3), "learner");
   expect(served.control.newest?.manifest.version).toBe(3);
   await make(side).connectRollouts(served.data).send(sampleRollout(1)).settled;
   expect(served.learner.groups).toEqual([1]);

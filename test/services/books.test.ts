@@ -178,7 +178,7 @@ describe("the books", () => {
 
   it("can be read from their file beside the coordinator and after its death", async () => {
     const { place, learner, ids } = await working(2);
-    await place.control.publishWeights(sampleDelivery(1));
+    await place.control.publishWeights(sampleDelivery(1), "learner");
     await place.report(learner, { policyVersion: 1, outcomes: [outcome(ids[0]!, "trained")] });
     const beside = readBooks(folder);
     expect(beside).toMatchObject({
@@ -200,7 +200,7 @@ describe("the books", () => {
 describe("a coordinator that is killed and started again", () => {
   it("knows leases, requests, numbers, versions and books", async () => {
     const { place, learner, actor, ids } = await working(3);
-    await place.control.publishWeights(sampleDelivery(5));
+    await place.control.publishWeights(sampleDelivery(5), "learner");
     await place.report(learner, {
       ...{ policyVersion: 5, updates: 7, envSteps: 40, meanReturn100: 2.5 },
       outcomes: [outcome(ids[0]!, "trained", { version: 5 }), outcome(ids[1]!, "held")],
@@ -219,9 +219,13 @@ describe("a coordinator that is killed and started again", () => {
     const again = await place.takeOver({ policyVersion: 5 });
     expect(again.policyVersion).toBe(5);
     expect(await place.columns()).toEqual({ submitted: 4, trained: 1, inFlight: 3 });
-    expect((await failureOf(place.control.publishWeights(sampleDelivery(4)))).code).toBe("REFUSED");
-    expect((await failureOf(place.control.publishWeights(sampleDelivery(5, 10)))).code).toBe("REFUSED");
-    await place.control.publishWeights(sampleDelivery(5));
+    expect((await failureOf(place.control.publishWeights(sampleDelivery(4), "learner"))).code).toBe(
+      "REFUSED",
+    );
+    expect((await failureOf(place.control.publishWeights(sampleDelivery(5, 10), "learner"))).code).toBe(
+      "REFUSED",
+    );
+    await place.control.publishWeights(sampleDelivery(5), "learner");
   });
 
   it("gives every lease its whole time anew, and then ends it", async () => {
@@ -310,11 +314,11 @@ describe("a learner that takes the place of another", () => {
 
   it("goes on above every version that was ever published, or as its own where there is none above", async () => {
     const { place } = await working(0);
-    await place.control.publishWeights(sampleDelivery(7));
+    await place.control.publishWeights(sampleDelivery(7), "learner");
     expect((await place.takeOver({ incarnation: "b", policyVersion: 4 })).policyVersion).toBe(8);
     // The reply was lost: the same learner registers as it did before.
     expect((await place.takeOver({ incarnation: "b", policyVersion: 4 })).policyVersion).toBe(8);
-    await place.control.publishWeights(sampleDelivery(8));
+    await place.control.publishWeights(sampleDelivery(8), "learner");
     expect((await place.takeOver({ incarnation: "c", policyVersion: 8 })).policyVersion).toBe(8);
     expect((await place.takeOver({ incarnation: "d", policyVersion: 9 })).policyVersion).toBe(9);
   });
@@ -443,7 +447,7 @@ describe("a deterministic run", () => {
   it("goes on with all seats above the highest fragment when another learner comes", async () => {
     const { place, learner, actor } = await working(2, run);
     await place.work(actor, 1);
-    await place.control.publishWeights(sampleDelivery(1));
+    await place.control.publishWeights(sampleDelivery(1), "learner");
     await place.report(learner, { policyVersion: 1 });
     // Lost, and of no use any more: the next batch begins above it.
     await place.control.leave({ leaseId: actor });

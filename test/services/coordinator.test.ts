@@ -277,7 +277,28 @@ describe("a coordinator", () => {
     expect((await place.control.status()).policyVersion).toBe(1);
     const error = await failureOf(place.learner({ incarnation: "first" }));
     expect(error.code).toBe("REFUSED");
+    const late = await failureOf(place.control.publishWeights(sampleDelivery(1), "first"));
+    expect(late.message).toMatch(/publish version 1: another learner has taken the place of this one/);
+    await place.control.publishWeights(sampleDelivery(1), "second");
     expect((await place.report(second, { policyVersion: 2 })).known).toBe(true);
+  });
+
+  it("tells its watchdog what goes on, what the run waits for and when nothing has to go on", async () => {
+    const place = await open();
+    const { coordinator } = place;
+    expect(coordinator.resting).toBe(true);
+    await place.learner();
+    expect(coordinator.resting).toBe(false);
+    const before = coordinator.progress;
+    await place.control.status();
+    expect(coordinator.progress).toBe(before);
+    await place.work(await place.actor(), 0);
+    expect(coordinator.progress).not.toBe(before);
+    expect(coordinator.waits()).toBe(
+      "version 1 of the learner at learner:1, with 4 of 16 steps granted and not trained and 1 actors",
+    );
+    await place.control.pause({ seconds: 60, reason: "a look" });
+    expect(coordinator.resting).toBe(true);
   });
 
   it("does not take an actor's lease for the learner's", async () => {
@@ -366,7 +387,7 @@ describe("a coordinator", () => {
     place.coordinator.tick();
     expect(await place.metric("watchers")).toBe(1);
     const { manifest, payload } = sampleDelivery(0);
-    await place.control.publishWeights({ manifest, payload });
+    await place.control.publishWeights({ manifest, payload }, "learner");
     expect((await next).value).toMatchObject({ version: 0, rootHash: manifest.rootHash, source: "" });
     const fetched = await place.control.fetchWeights({ version: 0, oldest: 0, base: null });
     expect(Buffer.compare(fetched.payload, payload)).toBe(0);

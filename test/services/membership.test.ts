@@ -27,6 +27,7 @@ class Small {
     const small = new Small(version, (await place.control.status()).runId);
     const publisher = new WeightsPublisher(
       place.control,
+      incarnation,
       { deltas: true, anchorEvery: 20 },
       createLearnerMetrics({ processMetrics: false }),
     );

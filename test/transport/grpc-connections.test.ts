@@ -79,7 +79,7 @@ describe("connections", () => {
     const proxy = open(await Proxy.to(address));
     const client = transport.connectControl(proxy.address);
     const fetch = control.fetchWeights.bind(control);
-    await control.publishWeights(sampleDelivery(1, 1_000_000));
+    await control.publishWeights(sampleDelivery(1, 1_000_000), "learner");
     let fetches = 0;
     control.fetchWeights = (request) => {
       if (++fetches === 1) setImmediate(() => proxy.cut());
@@ -108,7 +108,7 @@ describe("connections", () => {
     await eventually("the second watch", () => control.watchedFrom.length >= 2);
     for (const delivery of learner.held) delivery.ack();
     await sent;
-    await control.publishWeights(sampleDelivery(3));
+    await control.publishWeights(sampleDelivery(3), "learner");
     expect((await next).value).toMatchObject({ version: 3 });
   });
 
@@ -132,7 +132,7 @@ describe("connections", () => {
     const learner = new SmallLearner();
     const { address } = await busy.serveControl(new SmallCoordinator(), ANY);
     const client = busy.connectControl(address);
-    await client.publishWeights(sampleDelivery(1));
+    await client.publishWeights(sampleDelivery(1), "learner");
     const watch = client.watchWeights(ANY_VERSION, new AbortController().signal)[Symbol.asyncIterator]();
     await watch.next();
     const sender = busy.connectRollouts((await busy.serveRollouts(learner.onDelivery, ANY)).address);

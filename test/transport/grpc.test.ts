@@ -256,7 +256,7 @@ describe("broken frames", () => {
     call.write(encodeFrames(1, Buffer.alloc(5000, 7), 1000)[0]!);
     call.end();
     expect((await failed).metadata.get("skein-error-code")).toEqual(["MESSAGE_CORRUPT"]);
-    await transport.connectControl(address).publishWeights(sampleDelivery(1));
+    await transport.connectControl(address).publishWeights(sampleDelivery(1), "learner");
     expect(control.newest?.manifest.version).toBe(1);
   });
 });
@@ -291,7 +291,8 @@ describe("limits of the receiving side", () => {
     const { address } = await transport.serveControl(control, ANY);
     const { session, stream } = unreadWatch(address);
     const publisher = transport.connectControl(address);
-    for (let version = 1; version <= 200; version++) await publisher.publishWeights(sampleDelivery(version));
+    for (let version = 1; version <= 200; version++)
+      await publisher.publishWeights(sampleDelivery(version), "learner");
     expect(control.handedOut.length).toBeLessThan(5);
     let received = Buffer.alloc(0);
     stream.on("data", (bytes: Buffer) => (received = Buffer.concat([received, bytes])));
@@ -304,7 +305,7 @@ describe("limits of the receiving side", () => {
   it("forget a watcher that leaves without having read", async () => {
     const control = new SmallCoordinator();
     control.source = "x".repeat(100_000);
-    await control.publishWeights(sampleDelivery(1));
+    await control.publishWeights(sampleDelivery(1), "learner");
     const { address } = await transport.serveControl(control, ANY);
     const { session } = unreadWatch(address);
     await eventually("the watch to begin", () => control.handedOut.length === 1);

@@ -128,6 +128,7 @@ export const sampleBooks: Books = {
 export class SmallCoordinator implements Control {
   readonly asked: unknown[] = [];
   newest: WeightsDelivery | null = null;
+  publishedBy = "";
   /** Where it says that weights are to be had. */
   source = "";
   /** Versions handed to watchers, over all watches. */
@@ -194,7 +195,8 @@ export class SmallCoordinator implements Control {
     return Promise.resolve();
   }
 
-  publishWeights(delivery: WeightsDelivery): Promise<void> {
+  publishWeights(delivery: WeightsDelivery, incarnation: string): Promise<void> {
+    this.publishedBy = incarnation;
     this.newest = delivery;
     this.wakeAll();
     return Promise.resolve();

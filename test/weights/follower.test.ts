@@ -375,6 +375,7 @@ describe("any interleaving", () => {
       const { address } = await memory.serveControl(coordinator, "memory:coordinator");
       const publisher = new WeightsPublisher(
         memory.connectControl(address),
+        "learner",
         settings,
         createLearnerMetrics({ processMetrics: false }),
       );

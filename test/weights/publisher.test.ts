@@ -22,7 +22,7 @@ async function publishing(coordinator: WeightsCoordinator, settings = SETTINGS) 
   const metrics = createLearnerMetrics({ processMetrics: false });
   return {
     server,
-    publisher: new WeightsPublisher(transport.connectControl(server.address), settings, metrics),
+    publisher: new WeightsPublisher(transport.connectControl(server.address), "learner", settings, metrics),
     metrics,
   };
 }

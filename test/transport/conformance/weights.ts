@@ -35,7 +35,9 @@ export function weightsConformance(kind: Kind): void {
       };
       const none = { manifest: { ...large.manifest, version: 14, tensors: [] }, payload: new Uint8Array(0) };
       for (const delivery of [large, delta, none]) {
-        await client.publishWeights(delivery);
+        const incarnation = `learner ${delivery.manifest.version}`;
+        await client.publishWeights(delivery, incarnation);
+        expect(control.publishedBy).toBe(incarnation);
         expectSame(control.newest, delivery);
         expectSame(await client.fetchWeights(exactly(delivery.manifest.version)), delivery);
       }
@@ -43,7 +45,7 @@ export function weightsConformance(kind: Kind): void {
 
     it("asks for a range of versions and a delta from one", async () => {
       const { control, client } = await h.coordinated(new SmallCoordinator());
-      await control.publishWeights(sampleDelivery(2 ** 33));
+      await control.publishWeights(sampleDelivery(2 ** 33), "learner");
       const requests = [0, null].map((base) => ({ version: 2 ** 33, oldest: 3, base }));
       for (const request of requests) await client.fetchWeights(request);
       expect(control.asked).toEqual(requests);
@@ -57,7 +59,7 @@ export function weightsConformance(kind: Kind): void {
 
     it("refuses a payload over maxMessageBytes before sending it", async () => {
       const { client } = await h.coordinated(new SmallCoordinator(), h.make({ maxMessageBytes: 100_000 }));
-      const error = await failureOf(client.publishWeights(sampleDelivery(1, 50_000)));
+      const error = await failureOf(client.publishWeights(sampleDelivery(1, 50_000), "learner"));
       expect(error.code).toBe("REFUSED");
       expect(error.message).toMatch(/^weights 1: 2\d+ bytes are over the limit of 100000: /);
     });
@@ -72,18 +74,18 @@ export function weightsConformance(kind: Kind): void {
         await new Promise((resolve) => setTimeout(resolve, 1000));
         return fetch(request);
       };
-      await control.publishWeights(sampleDelivery(1));
+      await control.publishWeights(sampleDelivery(1), "learner");
       expectSame(await client.fetchWeights(exactly(1)), sampleDelivery(1));
     });
 
     it("gives a watcher the newest version, then every newer one it waits for", async () => {
       const { control, client } = await h.coordinated(new SmallCoordinator());
       control.source = "host:5";
-      await control.publishWeights(sampleDelivery(4));
+      await control.publishWeights(sampleDelivery(4), "learner");
       const watch = watching(client, { afterVersion: -1, relayAddress: "host:6" });
       const { rootHash } = sampleDelivery(4).manifest;
       expect(await watch.next()).toStrictEqual({ version: 4, rootHash, source: "host:5", ageSeconds: 0.25 });
-      await client.publishWeights(sampleDelivery(5));
+      await client.publishWeights(sampleDelivery(5), "learner");
       expect((await watch.next()).version).toBe(5);
       await watch.stop();
       expect(control.relays).toEqual(["host:6"]);
@@ -92,11 +94,11 @@ export function weightsConformance(kind: Kind): void {
 
     it("gives nothing at or below the version a watch starts from", async () => {
       const { control, client } = await h.coordinated(new SmallCoordinator());
-      await control.publishWeights(sampleDelivery(4));
+      await control.publishWeights(sampleDelivery(4), "learner");
       const watch = watching(client, { ...ANY_VERSION, afterVersion: 4 });
       const next = watch.next();
       await eventually("the watch to begin", () => control.watchedFrom.length === 1);
-      await client.publishWeights(sampleDelivery(6));
+      await client.publishWeights(sampleDelivery(6), "learner");
       expect((await next).version).toBe(6);
       await watch.stop();
     });
@@ -104,10 +106,10 @@ export function weightsConformance(kind: Kind): void {
     it("lets a slow watcher skip to the newest", async () => {
       const { control, client } = await h.coordinated(new SmallCoordinator());
       const watch = watching(client);
-      await control.publishWeights(sampleDelivery(1));
+      await control.publishWeights(sampleDelivery(1), "learner");
       expect((await watch.next()).version).toBe(1);
       for (let version = 2; version <= 60; version++) {
-        await control.publishWeights(sampleDelivery(version));
+        await control.publishWeights(sampleDelivery(version), "learner");
         await client.status();
       }
       await eventually("the newest to be on its way", () => control.handedOut.includes(60));
@@ -151,17 +153,17 @@ export function weightsConformance(kind: Kind): void {
 
     it("resumes a watch above the last version seen when the coordinator restarts", async () => {
       const first = await h.coordinated(new SmallCoordinator());
-      await first.control.publishWeights(sampleDelivery(7));
+      await first.control.publishWeights(sampleDelivery(7), "learner");
       const watch = watching(first.client);
       expect((await watch.next()).version).toBe(7);
       const next = watch.next();
       await first.server.close();
       const restarted = new SmallCoordinator();
-      await restarted.publishWeights(sampleDelivery(6));
+      await restarted.publishWeights(sampleDelivery(6), "learner");
       await h.transport.serveControl(restarted, first.server.address);
       await eventually("the watch to come back", () => restarted.watchedFrom.length > 0);
       expect(restarted.watchedFrom).toEqual([7]);
-      await restarted.publishWeights(sampleDelivery(8));
+      await restarted.publishWeights(sampleDelivery(8), "learner");
       expect((await next).version).toBe(8);
       await watch.stop();
     });
@@ -200,7 +202,7 @@ export function relayConformance(kind: Kind): void {
 
     it("hand weights on unchanged, and pass on why they cannot", async () => {
       const source = new SmallCoordinator();
-      await source.publishWeights(sampleDelivery(3, 700_000));
+      await source.publishWeights(sampleDelivery(3, 700_000), "learner");
       const { address } = await h.transport.serveWeights(source, kind.any, 4);
       const relay = h.transport.connectWeights(address);
       expectSame(await relay.fetchWeights(exactly(3)), sampleDelivery(3, 700_000));
@@ -239,7 +241,7 @@ export function relayConformance(kind: Kind): void {
 
     it("that close in the middle are given up at once", async () => {
       const source = new SmallCoordinator();
-      await source.publishWeights(sampleDelivery(1, 700_000));
+      await source.publishWeights(sampleDelivery(1, 700_000), "learner");
       const server = await h.transport.serveWeights(source, kind.any, 2);
       const fetching = failureOf(h.transport.connectWeights(server.address).fetchWeights(exactly(1)));
       await eventually("the request", () => source.asked.length === 1);
