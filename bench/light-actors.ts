@@ -2,6 +2,7 @@
  * Actors without environments, many in one process: they register, beat, ask for work and take weights, as real ones
  * do, and time their calls. Started by fleet.ts, which it speaks to in lines: `ready`, requests granted, latencies.
  */
+import { setMaxListeners } from "node:events";
 import { createInterface } from "node:readline";
 import { setTimeout as pause } from "node:timers/promises";
 import { runConfigSchema } from "../core/config/schema.js";
@@ -33,11 +34,18 @@ const REGISTERED_AT_ONCE = 50;
 
 const say = (line: LightActorLine): void => void process.stdout.write(`${JSON.stringify(line)}\n`);
 
+/** To end very many waits at once. */
+function endless(): AbortController {
+  const over = new AbortController();
+  setMaxListeners(0, over.signal);
+  return over;
+}
+
 /** What all actors of this process share. */
 class Fleet {
   latencies: Latencies = { register: [], heartbeat: [], acquire: [], weights: [] };
   granted: number[] = [];
-  readonly over = new AbortController();
+  readonly over = endless();
 
   constructor(
     readonly options: LightActorOptions,

@@ -111,9 +111,9 @@ program
   .option("--actors <n,…>", "sizes of the fleet, one after the other", sizes, [250, 1000])
   .option("--seconds <n>", "measured length of each", integer(1), 30)
   .option("--processes <n>", "processes that the actors are spread over", integer(1), 2)
-  .option("--heartbeat-seconds <n>", "between two heartbeats of an actor", integer(1), 2)
-  .option("--fragment-seconds <n>", "between two requests for work of an actor", integer(1), 2)
-  .option("--version-seconds <n>", "between two versions of the weights", integer(1), 2)
+  .option("--heartbeat-seconds <n>", "between two heartbeats of an actor", integer(1), 5)
+  .option("--fragment-seconds <n>", "between two requests for work of an actor", integer(1), 10)
+  .option("--version-seconds <n>", "between two versions of the weights", integer(1), 10)
   .action(async (options: FleetOptions & { readonly json: boolean }) => {
     report(await benchFleet(options, say), options.json);
   });
