@@ -66,6 +66,27 @@ function weightsLines({ weights }: BookReport): string[] {
   return columns([["weights", "mode", "bytes", "root hash"], ...rows]);
 }
 
+/** Nothing where the run has no groups. */
+function groupLines({ groups, stragglers, history }: BookReport): string[] {
+  const states = Object.entries(groups);
+  if (states.every(([, count]) => count === 0)) return [];
+  const members = stragglers.map(({ task, group, member, attempt, steps, final }) => [
+    `straggler: ${task}, group ${group}, member ${member}, attempt ${attempt}`,
+    final === 1 ? "ended after" : "cut off at",
+    `${formatCount(steps)} steps`,
+  ]);
+  const { tasks, attempts, episodes, meanReturn, meanLength } = history;
+  const episodeLine = `${formatCount(episodes)} episodes in ${formatCount(attempts)} attempts at ${formatCount(tasks)} tasks`;
+  const means =
+    episodes === 0 ? "" : `: mean return ${meanReturn.toFixed(1)}, mean length ${meanLength.toFixed(1)}`;
+  return [
+    `groups: ${states.map(([state, count]) => `${formatCount(count)} ${state}`).join(", ")}`,
+    episodeLine + means,
+    ...columns(members),
+    "",
+  ];
+}
+
 function lines(report: BookReport): string[] {
   const { runId, phase, publishedVersion, checkpointVersion, envSteps, meanReturn100, pausedSeconds } =
     report;
@@ -80,6 +101,7 @@ function lines(report: BookReport): string[] {
     "",
     ...bookLines(report.books, report.imbalance),
     "",
+    ...groupLines(report),
     ...serviceLines(report),
     "",
     ...weightsLines(report),

@@ -37,6 +37,33 @@ describe("skein eval", () => {
   });
 });
 
+describe("skein inspect", () => {
+  it("prints the books, the services and the weights of a run", async () => {
+    const { code, stdout } = await place.run("inspect", folder);
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/^\S+: finished, version 12 published/);
+    expect(stdout).toContain("balanced: submitted = trained + stale + filtered + failed + in flight");
+    expect(stdout).toMatch(/^learner\s+learner\s/m);
+    expect(stdout).toMatch(/^version 12\s+(full|delta)\s/m);
+    expect(stdout).not.toMatch(/^groups:/m);
+  });
+
+  it("prints what became of the groups of a run that has some", async () => {
+    const grouped = await Workplace.create();
+    try {
+      await grouped.runFile({ stop: { envSteps: 3000 }, groups: { size: 4, tasks: 3 } });
+      expect((await grouped.run("train", "run.yaml", "--json")).code).toBe(0);
+      const { stdout } = await grouped.run("inspect", (await grouped.runFolders())[0]!);
+      expect(stdout).toMatch(/^groups: \d+ open, [1-9][\d,]* sealed, \d+ void$/m);
+      expect(stdout).toMatch(
+        /^[\d,]+ episodes in [\d,]+ attempts at 3 tasks: mean return [\d.]+, mean length/m,
+      );
+    } finally {
+      await grouped.clear();
+    }
+  });
+});
+
 describe("skein export", () => {
   it("writes the checkpoint's weights and nothing of the training state", async () => {
     expect((await place.run("export", folder, "--out", "policy.safetensors")).code).toBe(0);

@@ -112,6 +112,21 @@ describe("connections", () => {
     expect((await next).value).toMatchObject({ version: 3 });
   });
 
+  it("that freeze while weights pour through them do not keep a server from closing", async () => {
+    const patient = make({ keepaliveSeconds: 600, maxMessageBytes: 100_000_000 });
+    const control = new SmallCoordinator();
+    const server = await patient.serveControl(control, ANY);
+    const proxy = open(await Proxy.to(server.address));
+    await control.publishWeights(sampleDelivery(1, 20_000_000), "learner");
+    const fetching = patient.connectControl(proxy.address).fetchWeights({ version: 1, oldest: 1, base: null });
+    fetching.catch(() => undefined);
+    await eventually("the first of it", () => proxy.chunks > 20);
+    proxy.freeze();
+    const from = performance.now();
+    await server.close();
+    expect(performance.now() - from).toBeLessThan(5000);
+  });
+
   it("that carry nothing but keep-alive stay open", async () => {
     const quick = make({ keepaliveSeconds: 0.5 });
     const proxy = open(await Proxy.to((await quick.serveControl(new SmallCoordinator(), ANY)).address));

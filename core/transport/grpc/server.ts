@@ -1,7 +1,8 @@
 /**
  * The server's side of the wire over gRPC. Every call must show the run's token where it has one; those of Skein's own
- * services must carry this protocol version too, which the standard health service need not. Closing ends streams first, waits a moment for calls under way and
- * then cuts what is left: clients see a broken connection and try elsewhere or again.
+ * services must carry this protocol version too, which the standard health service need not. Closing ends streams first,
+ * waits a moment for calls under way and then cuts what is left: clients see a broken connection and try elsewhere or
+ * again.
  */
 import { createServer } from "node:net";
 import {
@@ -15,6 +16,7 @@ import {
 } from "@grpc/grpc-js";
 import { HealthImplementation } from "grpc-health-check";
 import { messageOf, SkeinError, toSkeinError } from "../../errors.js";
+import { settledWithin } from "../../waiting.js";
 import { protocolMismatch } from "../frames.js";
 import { methodsOf } from "../schema.js";
 import type { Listening } from "../transport.js";
@@ -33,8 +35,8 @@ import { asBuffer } from "./client.js";
 import { guard } from "./guard.js";
 import { closingStatus, statusOf, type FailureStatus } from "./status.js";
 
-/** Milliseconds that calls under way get to finish when the server closes. */
-const GRACE_MS = 1000;
+/** Seconds that calls under way get to finish when the server closes, and that connections get to break after it. */
+const GRACE_SECONDS = 1;
 
 type UnaryCall = ServerUnaryCall<Uint8Array, Uint8Array>;
 type DuplexCall = ServerDuplexStream<Uint8Array, Uint8Array>;
@@ -59,9 +61,10 @@ export async function serveGrpc(service: Service, address: string, side: GrpcSid
     health.setStatus(service.name, "NOT_SERVING");
     for (const stream of streams) stream.finish(closingStatus());
     const stopped = new Promise<void>((resolve) => server.tryShutdown(() => resolve()));
-    const force = setTimeout(() => server.forceShutdown(), GRACE_MS);
-    await stopped;
-    clearTimeout(force);
+    await settledWithin(stopped, GRACE_SECONDS);
+    server.forceShutdown();
+    // A connection whose peer reads nothing any more breaks only when the operating system gives it up.
+    await settledWithin(stopped, GRACE_SECONDS);
   };
   return {
     address: formatAddress({ host: reachableHost(wanted.host), port }),
