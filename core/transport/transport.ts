@@ -322,6 +322,8 @@ export interface Transport extends Closable {
   connectControl(address: string): Control & Closable;
   serveRollouts(onDelivery: DeliveryHandler, address: string): Promise<Listening>;
   connectRollouts(address: string): RolloutSender;
+  /** Weights wait for everybody where announcements say: actors need not hand them on. */
+  readonly storesWeights: boolean;
   /** Hands weights on to at most `receivers` others at once; more are REFUSED. */
   serveWeights(source: WeightsSource, address: string, receivers: number): Promise<Listening>;
   /** One attempt a call: who fetches has somewhere else to turn to. */

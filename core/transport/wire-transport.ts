@@ -50,6 +50,7 @@ export function transportOver(
   };
   const serve = (service: Service, address: string) => listening(() => kind.serve(service, address));
   return {
+    storesWeights: false,
     serveControl: (control, address) => serve(coordinatorService(control, options), address),
     connectControl: (address): Control & Closable =>
       client(new ControlClient(kind.connect(address, COORDINATOR_SERVICE), options)),

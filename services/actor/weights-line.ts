@@ -29,7 +29,7 @@ export async function openWeights(options: WeightsLineOptions): Promise<WeightsF
   const { weights } = config;
   const relay = new WeightsRelay(new WeightsShelf(KEEP, weights), metrics);
   let relayAddress = "";
-  if (weights.fanOut > 0) {
+  if (weights.fanOut > 0 && !transport.storesWeights) {
     const serving = keep(await transport.serveWeights(relay, addressesOf(config).relays, weights.fanOut));
     relayAddress = serving.address;
   }

@@ -144,7 +144,7 @@ export const actorMetricTable = {
     name: "skein_actor_relay_fallbacks_total",
     type: "counter",
     unit: "fetches",
-    help: "Fetches of weights from the coordinator because the relay that was to bring them failed",
+    help: "Fetches of weights from the coordinator because the relay, or the store on the NATS server, failed to bring them",
   },
   weightSwaps: {
     name: "skein_actor_weight_swaps_total",

@@ -16,6 +16,8 @@ export interface RunPlace {
   readonly rolloutStream: string;
   /** First tokens of the subjects of rollouts. */
   readonly rolloutPrefix: string;
+  /** Key-value bucket of the run's weights. */
+  readonly weightsBucket: string;
 }
 
 /** True where NATS carries what is at `address`. */
@@ -51,6 +53,7 @@ export function parsePlace(address: string): RunPlace {
     prefix,
     rolloutStream: `skein-${token(run)}-rollouts`,
     rolloutPrefix: `${prefix}.rollouts`,
+    weightsBucket: `skein-${token(run)}-weights`,
   };
 }
 

@@ -1,4 +1,4 @@
-/** A new run begins with an empty queue: one of the same name may have left rollouts on the server. */
+/** A new run begins with nothing on the server: one of the same name may have left rollouts and weights there. */
 import { messageOf, SkeinError } from "../../errors.js";
 import type { Credentials } from "../../security/credentials.js";
 import { unavailable } from "../retry.js";
@@ -6,10 +6,10 @@ import type { TransportOptions } from "../transport.js";
 import { LinkBroken } from "../wire.js";
 import { parsePlace } from "./address.js";
 import { NatsLink } from "./link.js";
-import { deleteRolloutStream, jetStreamOf } from "./rollout-stream.js";
+import { deleteStream, jetStreamOf } from "./rollout-stream.js";
 
 /**
- * Deletes the rollouts that the server keeps for the run at `address`. Throws UNAVAILABLE where the server was out of
+ * Deletes the rollouts and weights that the server keeps for the run at `address`. Throws UNAVAILABLE where the server was out of
  * reach for `reconnectSeconds`, UNAUTHORIZED where it does not let this side in.
  */
 export async function forgetRollouts(
@@ -23,7 +23,9 @@ export async function forgetRollouts(
   const began = performance.now();
   try {
     const connection = await link.reach(began + 1000 * options.reconnectSeconds);
-    await deleteRolloutStream(await jetStreamOf(connection, options.deadlineSeconds), place);
+    const manager = await jetStreamOf(connection, options.deadlineSeconds);
+    await deleteStream(manager, place.rolloutStream);
+    await deleteStream(manager, `KV_${place.weightsBucket}`);
   } catch (error) {
     if (error instanceof SkeinError) throw error;
     const detail = error instanceof LinkBroken ? error.message : messageOf(error);

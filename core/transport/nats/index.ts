@@ -1,17 +1,20 @@
 /**
- * The NATS transport: a broker between the services. Control, weights and relays are request and reply and streams
- * over its subjects; rollouts lie in a durable work queue of JetStream until the learner has settled them. Addresses
+ * The NATS transport: a broker between the services. Control is request and reply and streams over its subjects;
+ * rollouts lie in a durable work queue of JetStream until the learner has settled them; weights lie in a key-value
+ * bucket of it, each version once. Addresses
  * are `nats://host:port/<run>`, or `tls://…` where nothing but an encrypted connection will do.
  */
 import type { Credentials, Security } from "../../security/credentials.js";
 import { PROTOCOL_VERSION } from "../schema.js";
-import type { Transport, TransportOptions } from "../transport.js";
+import type { Closable, Transport, TransportOptions } from "../transport.js";
 import { transportOver } from "../wire-transport.js";
 import type { WireKind } from "../wire.js";
 import { parsePlace } from "./address.js";
 import { receiveRollouts } from "./rollout-receiver.js";
 import { NatsRolloutSender } from "./rollout-sender.js";
 import { serveNats } from "./server.js";
+import { StoringControl } from "./storing-control.js";
+import { isStoreAddress, storeAddress, StoredWeights, WeightsStore } from "./weights-store.js";
 import { NatsWire } from "./wire.js";
 
 export interface NatsOptions extends TransportOptions {
@@ -44,8 +47,32 @@ export function createNatsTransport(
     serve: (service, address) => serveNats(service, address, settings, maxCallsPerSecond, protocolVersion),
     connect: (address, serviceName) => new NatsWire(address, serviceName, settings, protocolVersion),
   };
-  return transportOver(kind, options, {
+  const transport = transportOver(kind, options, {
     serve: (onDelivery, address) => receiveRollouts(onDelivery, address, settings),
     connect: (address) => new NatsRolloutSender(parsePlace(address), settings),
   });
+  const stores: Closable[] = [];
+  const keep = <T extends Closable>(store: T): T => {
+    stores.push(store);
+    return store;
+  };
+  return {
+    ...transport,
+    storesWeights: true,
+    serveControl: async (control, address) => {
+      const place = parsePlace(address);
+      const store = keep(new WeightsStore(place, settings));
+      const { deadlineSeconds: seconds, notice } = options;
+      const storing = new StoringControl(control, store, { address: storeAddress(place), seconds, notice });
+      return await transport.serveControl(storing, place.address);
+    },
+    connectWeights: (address) =>
+      isStoreAddress(address)
+        ? keep(new StoredWeights(address, settings))
+        : transport.connectWeights(address),
+    close: async () => {
+      await transport.close();
+      await Promise.all(stores.splice(0).map((store) => store.close()));
+    },
+  };
 }

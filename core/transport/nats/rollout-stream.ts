@@ -100,12 +100,9 @@ async function make(
   }
 }
 
-export async function deleteRolloutStream(
-  manager: JetStreamManager,
-  { rolloutStream }: RunPlace,
-): Promise<void> {
+export async function deleteStream(manager: JetStreamManager, name: string): Promise<void> {
   try {
-    await manager.streams.delete(rolloutStream);
+    await manager.streams.delete(name);
   } catch (error) {
     if (apiCode(error) !== STREAM_NOT_FOUND) throw error;
   }
