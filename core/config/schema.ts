@@ -233,7 +233,7 @@ export const runConfigSchema = z.strictObject({
         ),
       relayAddress: address
         .default("127.0.0.1:0")
-        .describe("Where an actor hands weights on to others; not used with NATS, whose broker does"),
+        .describe("Where an actor hands weights on to others; not used with NATS, whose server stores them"),
     })
     .prefault({})
     .describe("How weights travel"),

@@ -36,13 +36,9 @@ describe.skipIf(natsMissing !== null)("the weights store", () => {
     const control = new WeightsCoordinator();
     const { address } = await transport.serveControl(control, `${server.url}/run`);
     const client = transport.connectControl(address);
-    const watch = client
-      .watchWeights({ afterVersion: -1, relayAddress: "" }, new AbortController().signal)
-      [Symbol.asyncIterator]();
-    const next = async (): Promise<WeightsAnnouncement> => {
-      const { value } = await watch.next();
-      return value as WeightsAnnouncement;
-    };
+    const every = { afterVersion: -1, relayAddress: "" };
+    const watch = client.watchWeights(every, new AbortController().signal)[Symbol.asyncIterator]();
+    const next = async (): Promise<WeightsAnnouncement> => (await watch.next()).value as WeightsAnnouncement;
     return { control, client, next };
   }
 
