@@ -47,7 +47,7 @@ export class FakeLearner {
       control,
       request: () => ({
         ...{ role: "learner", name: "learner", index: null, dataAddress: "127.0.0.1:1" },
-        ...{ incarnation, relayAddress: "", policyVersion: 0 },
+        ...{ incarnation, policyVersion: 0 },
       }),
       beat: () => ({ appliedVersion: 0, appliedHash: "", running: [] }),
     });

@@ -78,7 +78,7 @@ class LightActor {
   static async register(fleet: Fleet, number: number): Promise<LightActor> {
     const control = fleet.transport.connectControl(fleet.options.coordinator);
     const name = `light-${number}`;
-    const request = { role: "actor" as const, name, index: null, dataAddress: "", relayAddress: "" };
+    const request = { role: "actor" as const, name, index: null, dataAddress: "" };
     const lease = await fleet.timed("register", () =>
       control.register({ ...request, incarnation: name, policyVersion: 0 }),
     );

@@ -23,8 +23,6 @@ export interface RegisterRequest {
   readonly dataAddress: string;
   /** Random, one a process: tells a process that registers again from one that has taken its place. */
   readonly incarnation: string;
-  /** Where an actor hands weights on to others, `host:port`; empty = it does not. */
-  readonly relayAddress: string;
   /**
    * Learner only: the version its weights and ledger are of. Work trained into later versions of another incarnation
    * is lost with them.

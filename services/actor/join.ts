@@ -24,7 +24,6 @@ export async function joinRun(
     index: place,
     dataAddress: "",
     incarnation,
-    relayAddress: "",
     policyVersion: 0,
   });
   const session = await Session.open({ control, request, beat });

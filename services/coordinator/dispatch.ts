@@ -209,13 +209,7 @@ export class Dispatch {
 }
 
 /** What strangers send is kept for as long as the run's books: it has to be short and whole. */
-function expectSensible({
-  name,
-  incarnation,
-  dataAddress,
-  relayAddress,
-  policyVersion,
-}: RegisterRequest): void {
+function expectSensible({ name, incarnation, dataAddress, policyVersion }: RegisterRequest): void {
   // eslint-disable-next-line no-control-regex
   if (!/^[^\u0000-\u001f]{1,128}$/.test(name)) {
     throw new SkeinError(
@@ -223,7 +217,7 @@ function expectSensible({
       "register: expected a name of 1 to 128 characters, none of them a control",
     );
   }
-  const longest = Math.max(incarnation.length, dataAddress.length, relayAddress.length);
+  const longest = Math.max(incarnation.length, dataAddress.length);
   if (longest > 256 || !Number.isSafeInteger(policyVersion)) {
     throw new SkeinError(
       "REFUSED",

@@ -15,8 +15,6 @@ export interface Lease {
   readonly name: string;
   /** Place in the fleet; −1 for learners. */
   readonly index: number;
-  /** Where it hands weights on, `host:port`; empty = it does not. */
-  readonly relayAddress: string;
   /** Newest version the holder uses; −1 before its first heartbeat. */
   appliedVersion: number;
   appliedHash: string;
@@ -25,7 +23,7 @@ export interface Lease {
   lastSeen: number;
 }
 
-type Row = Pick<Lease, "id" | "role" | "name" | "index" | "relayAddress" | "appliedVersion" | "appliedHash">;
+type Row = Pick<Lease, "id" | "role" | "name" | "index" | "appliedVersion" | "appliedHash">;
 
 export class Leases {
   private byId = new Map<string, Lease>();
@@ -50,14 +48,13 @@ export class Leases {
     private readonly now: () => number,
   ) {
     this.read = store.prepare(
-      'SELECT leaseId AS id, role, name, place AS "index", relayAddress, appliedVersion, appliedHash ' +
+      'SELECT leaseId AS id, role, name, place AS "index", appliedVersion, appliedHash ' +
         "FROM services WHERE leaseId IS NOT NULL",
     );
     this.write = store.prepare(
-      "INSERT INTO services (role, name, leaseId, place, relayAddress, lastSeenUnixMs) VALUES (?, ?, ?, ?, ?, ?) " +
+      "INSERT INTO services (role, name, leaseId, place, lastSeenUnixMs) VALUES (?, ?, ?, ?, ?) " +
         "ON CONFLICT DO UPDATE SET leaseId = excluded.leaseId, place = excluded.place, " +
-        "relayAddress = excluded.relayAddress, lastSeenUnixMs = excluded.lastSeenUnixMs, " +
-        "appliedVersion = -1, appliedHash = ''",
+        "lastSeenUnixMs = excluded.lastSeenUnixMs, appliedVersion = -1, appliedHash = ''",
     );
     this.end = store.prepare(
       "UPDATE services SET leaseId = NULL WHERE role = ? AND name = ? AND leaseId = ?",
@@ -86,7 +83,7 @@ export class Leases {
    * the place asked for is held by a living actor of another name: two on one place would take each other's work;
    * and where the name is in quarantine.
    */
-  add({ role, name, index, relayAddress }: RegisterRequest): {
+  add({ role, name, index }: RegisterRequest): {
     readonly lease: Lease;
     readonly replaced: readonly Lease[];
   } {
@@ -98,13 +95,12 @@ export class Leases {
       role,
       name,
       index: role === "learner" ? -1 : (index ?? this.freeIndex()),
-      relayAddress,
       appliedVersion: -1,
       appliedHash: "",
       running: [],
       lastSeen: this.now(),
     };
-    this.write.run(role, name, lease.id, lease.index, relayAddress, Date.now());
+    this.write.run(role, name, lease.id, lease.index, Date.now());
     this.remember(lease);
     return { lease, replaced: replaced === null ? [] : [replaced] };
   }
@@ -205,8 +201,8 @@ export class Leases {
     this.idAtPlace.clear();
     this.learner = null;
     this.lowestFree = 0;
-    for (const { id, role, name, index, relayAddress, appliedVersion, appliedHash } of this.read.all()) {
-      const row = { id, role, name, index, relayAddress, appliedVersion, appliedHash };
+    for (const { id, role, name, index, appliedVersion, appliedHash } of this.read.all()) {
+      const row = { id, role, name, index, appliedVersion, appliedHash };
       this.remember(before.get(id) ?? { ...row, running: [], lastSeen: this.now() });
     }
   }

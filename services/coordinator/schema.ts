@@ -151,4 +151,4 @@ CREATE TABLE weights (
 `;
 
 /** Entry k brings version k to version k + 1. */
-export const MIGRATIONS: readonly string[] = [FIRST];
+export const MIGRATIONS: readonly string[] = [FIRST, "ALTER TABLE services DROP COLUMN relayAddress"];

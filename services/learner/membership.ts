@@ -62,7 +62,6 @@ export class Membership {
         index: null,
         dataAddress,
         incarnation,
-        relayAddress: "",
         policyVersion: learner.progress.policyVersion,
       }),
     });

@@ -28,11 +28,11 @@ export function requests(leaseId: string): SampleRequest[] {
   return [
     request("Register", messages.registerRequest, {
       ...{ role: "actor", name: "a", index: 3, dataAddress: "host:1", policyVersion: 2 },
-      ...{ incarnation: "one", relayAddress: "host:2" },
+      ...{ incarnation: "one" },
     }),
     request("Register", messages.registerRequest, {
       ...{ role: "learner", name: "learner", index: null, dataAddress: "host:1", policyVersion: 2 },
-      ...{ incarnation: "two", relayAddress: "" },
+      ...{ incarnation: "two" },
     }),
     request("Heartbeat", messages.heartbeatRequest, {
       ...{ leaseId, appliedVersion: 3, appliedHash: "00ff", running: [{ requestId: 1, steps: 3 }] },

@@ -95,7 +95,7 @@ export async function fuzzLearner(place: Workplace, options: FuzzOptions): Promi
 /** Half of the calls are made under a lease that is alive. */
 async function leaseOf(control: Control): Promise<string> {
   const { leaseId } = await control.register({
-    ...{ role: "actor", name: "fuzz", index: null, dataAddress: "", incarnation: "fuzz", relayAddress: "" },
+    ...{ role: "actor", name: "fuzz", index: null, dataAddress: "", incarnation: "fuzz" },
     policyVersion: 0,
   });
   return leaseId;

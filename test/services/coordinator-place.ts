@@ -95,7 +95,7 @@ export class Place {
 
   register(change: Partial<RegisterRequest> = {}): Promise<RegisterReply> {
     return this.control.register({
-      ...{ role: "actor", name: "a", index: null, dataAddress: "", relayAddress: "" },
+      ...{ role: "actor", name: "a", index: null, dataAddress: "" },
       ...{ incarnation: "one", policyVersion: 0 },
       ...change,
     });

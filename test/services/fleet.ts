@@ -243,7 +243,7 @@ export class Fleet {
 
   /** A process that died has another name's place; a living one keeps what it collects. */
   private register(actor: Actor): void {
-    const rest = { index: actor.seat, dataAddress: "", relayAddress: "", policyVersion: 0 };
+    const rest = { index: actor.seat, dataAddress: "", policyVersion: 0 };
     const request = { role: "actor", name: actor.name, incarnation: `${actor.lives}`, ...rest } as const;
     actor.lease = this.store.transaction(() => this.dispatch.register(request)).lease.id;
   }
@@ -254,7 +254,7 @@ export class Fleet {
   }
 
   private takeOver(incarnation: string, policyVersion: number): number {
-    const rest = { index: null, dataAddress: "learner:1", relayAddress: "", policyVersion };
+    const rest = { index: null, dataAddress: "learner:1", policyVersion };
     const request = { role: "learner", name: "learner", incarnation, ...rest } as const;
     this.lease = this.store.transaction(() => this.dispatch.register(request)).lease.id;
     return this.dispatch.run.now.policyVersion;

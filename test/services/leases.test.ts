@@ -23,7 +23,7 @@ class Place {
   }
 
   add(role: Role, name: string, index: number | null): { lease: Lease; replaced: readonly Lease[] } {
-    const rest = { dataAddress: "", incarnation: "", relayAddress: "", policyVersion: 0 };
+    const rest = { dataAddress: "", incarnation: "", policyVersion: 0 };
     return this.all.add({ role, name, index, ...rest });
   }
 }

@@ -118,7 +118,9 @@ describe("connections", () => {
     const server = await patient.serveControl(control, ANY);
     const proxy = open(await Proxy.to(server.address));
     await control.publishWeights(sampleDelivery(1, 20_000_000), "learner");
-    const fetching = patient.connectControl(proxy.address).fetchWeights({ version: 1, oldest: 1, base: null });
+    const fetching = patient
+      .connectControl(proxy.address)
+      .fetchWeights({ version: 1, oldest: 1, base: null });
     fetching.catch(() => undefined);
     await eventually("the first of it", () => proxy.chunks > 20);
     proxy.freeze();
