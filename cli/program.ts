@@ -96,6 +96,19 @@ export function createProgram(host: CommandHost): Program {
     .option("--json", "one JSON object", false)
     .action(action(async () => (await import("./commands/inspect.js")).inspect));
 
+  const recipes = program.command("recipes").description("the methods that a run file can name");
+  recipes
+    .command("list", { isDefault: true })
+    .description("all of them, with what they need")
+    .option("--json", "one JSON object", false)
+    .action(action(async () => (await import("./commands/recipes.js")).listRecipes));
+  recipes
+    .command("show")
+    .description("one of them resolved: its slots, and its parameters with their defaults")
+    .argument("<id>", "the recipe")
+    .option("--json", "one JSON object", false)
+    .action(action(async () => (await import("./commands/recipes.js")).showRecipe));
+
   withCredentials(program.command("pause"))
     .description("hand out no work for a while; the run goes on by itself when the time is over")
     .requiredOption("--coordinator <address>", "where the coordinator is")

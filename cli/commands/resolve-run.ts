@@ -4,7 +4,7 @@ import { loadRunConfig } from "../../core/config/load.js";
 import type { RunConfig } from "../../core/config/schema.js";
 import type { EnvironmentSpec } from "../../core/env/environment.js";
 import { SkeinError } from "../../core/errors.js";
-import { resolveRecipe } from "../../core/recipes/index.js";
+import { resolveRunRecipe } from "../../core/recipes/index.js";
 import { loadEnvironment } from "../../envs/index.js";
 
 export interface RunFileOptions {
@@ -38,7 +38,7 @@ export async function resolveRun(runFile: string, options: RunFileOptions): Prom
     module === null
       ? base
       : { ...base, environment: { ...base.environment, module: resolve(dirname(runFile), module) } };
-  const recipe = resolveRecipe(config.recipe);
+  const recipe = resolveRunRecipe(config);
   if (config.deterministic) checkDeterministic(config, recipe.sampler.batchSteps);
   const { spec } = await loadEnvironment(config.environment, process.cwd());
   return { config, environment: spec };

@@ -8,6 +8,8 @@ import { expectLength } from "../errors.js";
  */
 export type SingletonRule = "raw" | "zero";
 
+export type GroupKeys = Int32Array | Uint32Array | Float64Array;
+
 export interface GroupStatistics {
   /** [R] mean of the row's group */
   readonly means: Float64Array;
@@ -17,10 +19,10 @@ export interface GroupStatistics {
   readonly sizes: Uint32Array;
 }
 
-/** Statistics of values [R] by group key [R] (any integers, in any order), given back per row. */
+/** Statistics of values [R] by group key [R] (whole numbers, in any order), given back per row. */
 export function groupStatistics(
   values: Float64Array,
-  groups: Int32Array | Uint32Array,
+  groups: GroupKeys,
   singleton: SingletonRule,
 ): GroupStatistics {
   expectLength("groupStatistics", "groups", values.length, groups.length);
@@ -62,7 +64,7 @@ export function groupStatistics(
  */
 export function standardizeByGroup(
   values: Float64Array,
-  groups: Int32Array | Uint32Array,
+  groups: GroupKeys,
   options: { readonly singleton: SingletonRule; readonly eps: number },
 ): Float64Array {
   const { means, stds } = groupStatistics(values, groups, options.singleton);

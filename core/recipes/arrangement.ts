@@ -6,6 +6,7 @@ import type { EngineInputs } from "../engine/engine.js";
 import { paddedSize } from "../engine/padded-size.js";
 import { rowCount } from "../types.js";
 import type { Batch } from "./batch.js";
+import type { UpdatePlan } from "./recipe.js";
 import { selectRows, selectSteps } from "./select.js";
 
 /** The N steps of a batch as B sequences of T steps; B·T ≥ N, what lies between is padding. */
@@ -27,6 +28,12 @@ export interface Arrangement {
   layOut(batch: Batch): Layout;
 }
 
+const stepByStep: Arrangement["layOut"] = ({ inputs }) => ({
+  inputs,
+  toSteps: (column) => column,
+  toInputs: (column) => column,
+});
+
 export const singleSteps: Arrangement = {
   count: (batch) => batch.inputs.steps,
   split: (_batch, order, parts) => {
@@ -36,7 +43,7 @@ export const singleSteps: Arrangement = {
     return runs;
   },
   select: selectSteps,
-  layOut: ({ inputs }) => ({ inputs, toSteps: (column) => column, toInputs: (column) => column }),
+  layOut: stepByStep,
 };
 
 export const wholeRows: Arrangement = {
@@ -46,8 +53,15 @@ export const wholeRows: Arrangement = {
   layOut: layOutRows,
 };
 
-export function arrangementOf(batch: Batch): Arrangement {
-  return batch.initialStates.length === 0 ? singleSteps : wholeRows;
+/** Rows stay whole, and their steps are seen one by one. */
+const rowsOfSteps: Arrangement = { ...wholeRows, layOut: stepByStep };
+
+export function arrangementOf(
+  batch: Batch,
+  minibatchesOf: UpdatePlan["minibatchesOf"] = "steps",
+): Arrangement {
+  if (batch.initialStates.length > 0) return wholeRows;
+  return minibatchesOf === "rows" ? rowsOfSteps : singleSteps;
 }
 
 /** Cuts where the steps so far are nearest to the k-th of `parts` equal shares; a longer row takes several shares. */

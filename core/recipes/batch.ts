@@ -10,7 +10,8 @@ export type StepInputs = Required<Pick<EngineInputs, "steps" | "observations" | 
 
 /**
  * N steps in R ragged rows. Always present: step columns `rewards`, `behaviorLogprobs`; row columns `trajectory`
- * (same number = same trajectory in the whole fleet), `truncated`.
+ * (same number = same trajectory in the whole fleet), `group` (same number = same task and initial state), `score` (sum
+ * of the row's rewards), `truncated`.
  */
 export interface Batch {
   /** [R+1] */
@@ -129,6 +130,11 @@ export function assembleBatch(rollouts: readonly Rollout[]): Batch {
         f64,
         all((c) => c.truncated),
       ),
+      group: concat(
+        f64,
+        rollouts.map(({ group, columns: c }) => new Array<number>(rowCount(c)).fill(group)),
+      ),
+      score: concat(f64, columns.map(scoresOf)),
       trajectory: concat(
         f64,
         rollouts.map(({ seat, columns: c }) =>
@@ -139,6 +145,13 @@ export function assembleBatch(rollouts: readonly Rollout[]): Batch {
   };
 }
 
+/** Σ rewards of each row, one rollout after the other. */
+function scoresOf({ offsets, rewards }: RolloutColumns): number[] {
+  return Array.from({ length: offsets.length - 1 }, (_, row) =>
+    rewards.subarray(offsets[row], offsets[row + 1]).reduce((sum, reward) => sum + reward, 0),
+  );
+}
+
 export function withColumns(
   batch: Batch,
   added: { readonly step?: ColumnSet; readonly row?: ColumnSet },
@@ -146,14 +159,21 @@ export function withColumns(
   return { ...batch, step: { ...batch.step, ...added.step }, row: { ...batch.row, ...added.row } };
 }
 
+/** A row column, or RECIPE_INVALID naming what is missing. */
+export function rowColumn(batch: Batch, name: string): Float64Array {
+  return present(batch.row, "row", name);
+}
+
 /** A step column, or RECIPE_INVALID naming what is missing. */
 export function stepColumn(batch: Batch, name: string): Float64Array {
-  const column = batch.step[name];
+  return present(batch.step, "step", name);
+}
+
+function present(columns: ColumnSet, kind: "row" | "step", name: string): Float64Array {
+  const column = columns[name];
   if (column === undefined) {
-    throw new SkeinError(
-      "RECIPE_INVALID",
-      `recipe: needs the step column "${name}"; present: ${Object.keys(batch.step).join(", ")}`,
-    );
+    const there = Object.keys(columns).join(", ") || "none";
+    throw new SkeinError("RECIPE_INVALID", `recipe: needs the ${kind} column "${name}"; present: ${there}`);
   }
   return column;
 }

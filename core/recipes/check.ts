@@ -1,6 +1,6 @@
 /** Refuses a recipe that reads a column nobody gives it, before anything is started. */
 import { SkeinError } from "../errors.js";
-import type { Recipe } from "./recipe.js";
+import type { Recipe, Requirement } from "./recipe.js";
 
 /** Step columns that every assembled batch has. */
 const RECORDED = ["rewards", "behaviorLogprobs"];
@@ -27,4 +27,17 @@ export function checkRecipe(recipe: Recipe): void {
     }
   }
   for (const term of recipe.terms) expect(term.id, term.needs);
+}
+
+/** What to set in the run file where a recipe's requirement is not met. */
+const REMEDIES: Readonly<Record<Requirement, string>> = {
+  groups: "groups of rollouts of the same task: set groups.size and groups.tasks",
+};
+
+/** Throws RECIPE_INVALID naming what is missing from a run that offers `offered`, and what to set. */
+export function checkRequirements(recipe: Recipe, offered: ReadonlySet<Requirement>): void {
+  for (const requirement of recipe.requires) {
+    if (offered.has(requirement)) continue;
+    throw new SkeinError("RECIPE_INVALID", `recipe ${recipe.id} needs ${REMEDIES[requirement]}`);
+  }
 }

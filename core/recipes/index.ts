@@ -1,11 +1,22 @@
 /** The methods a run file can name. */
+import type { RunConfig } from "../config/schema.js";
 import { parseStrict, suggestion } from "../config/validate.js";
 import { SkeinError } from "../errors.js";
-import { checkRecipe } from "./check.js";
+import { checkRecipe, checkRequirements } from "./check.js";
+import { cispo } from "./cispo.js";
+import { drGrpo } from "./dr-grpo.js";
+import { grpo } from "./grpo.js";
+import { gspo } from "./gspo.js";
+import { litePpo } from "./lite-ppo.js";
 import { ppo } from "./ppo.js";
-import type { Recipe, RecipeDefinition } from "./recipe.js";
+import type { Recipe, RecipeDefinition, Requirement } from "./recipe.js";
+import { rloo } from "./rloo.js";
+import { spoSimple } from "./spo-simple.js";
 
-export const recipeDefinitions: readonly RecipeDefinition[] = [ppo];
+export const recipeDefinitions: readonly RecipeDefinition[] = [
+  ...[ppo, spoSimple],
+  ...[grpo, drGrpo, rloo, gspo, cispo, litePpo],
+];
 
 /** Throws RECIPE_UNKNOWN with the nearest known id. */
 export function findRecipe(id: string): RecipeDefinition {
@@ -26,5 +37,12 @@ export function resolveRecipe(choice: {
   const params = parseStrict(definition.params, choice.params, `recipe ${choice.id}`, ["recipe", "params"]);
   const recipe = definition.build(params);
   checkRecipe(recipe);
+  return recipe;
+}
+
+/** `resolveRecipe` of a run, which has to offer what the recipe requires. */
+export function resolveRunRecipe(config: Pick<RunConfig, "recipe" | "groups">): Recipe {
+  const recipe = resolveRecipe(config.recipe);
+  checkRequirements(recipe, new Set<Requirement>(config.groups === null ? [] : ["groups"]));
   return recipe;
 }

@@ -11,6 +11,9 @@ import type { Batch, ColumnSet } from "./batch.js";
 /** Numbers each tracker shows, by tracker and name. */
 export type Readings = Readonly<Record<string, Readonly<Record<string, number>>>>;
 
+/** What a recipe cannot do without. groups = rows of one task from one initial state, complete (`groups` in a run file) */
+export type Requirement = "groups";
+
 /** When a batch is sealed. */
 export interface Sampler {
   /** Steps at which a batch is complete; the last rollout is taken whole. */
@@ -52,6 +55,8 @@ export interface Tracker<S = unknown> {
 export interface UpdatePlan {
   readonly epochs: number;
   readonly minibatches: number;
+  /** What minibatches are made of: rows where something of a row is summed over its steps. */
+  readonly minibatchesOf: "steps" | "rows";
   readonly learningRate: number;
   /** Learning rate falls linearly to 0 at stop.envSteps. */
   readonly anneal: boolean;
@@ -63,6 +68,7 @@ export interface UpdatePlan {
 
 export interface Recipe {
   readonly id: string;
+  readonly requires: readonly Requirement[];
   readonly sampler: Sampler;
   /**
    * Live columns computed with the weights at hand when the batch is sealed. `value` adds the step column

@@ -105,10 +105,10 @@ export async function trainBatch(
   learningRate: number,
   random: Random,
 ): Promise<BatchResult> {
-  const { epochs, minibatches, maxGradNorm, adamEpsilon, targetKl } = recipe.update;
+  const { epochs, minibatches, minibatchesOf, maxGradNorm, adamEpsilon, targetKl } = recipe.update;
   const step = { learningRate, maxGradNorm, epsilon: adamEpsilon, beta1: 0.9, beta2: 0.999 };
   const sealed = deriveColumns(recipe, "seal", await evaluateColumns(engine, recipe, batch), readings);
-  const arrangement = arrangementOf(sealed);
+  const arrangement = arrangementOf(sealed, minibatchesOf);
   const order = firstTo(arrangement.count(sealed));
   const want = liveColumns(recipe);
   const means = new Means();

@@ -31,7 +31,7 @@ describe("a recipe", () => {
     expect(sampler).toEqual({ batchSteps: 512 });
     expect(update).toEqual({
       ...{ epochs: 4, minibatches: 4, learningRate: 2.5e-4, anneal: true, maxGradNorm: 0.5 },
-      ...{ adamEpsilon: 1e-5, targetKl: null },
+      ...{ minibatchesOf: "steps", adamEpsilon: 1e-5, targetKl: null },
     });
     expect(derive.map(({ id }) => id)).toEqual(["gae", "normalizeAdvantages"]);
     expect(trackers).toEqual({});
@@ -46,7 +46,7 @@ describe("a recipe", () => {
     expect(sampler).toEqual({ batchSteps: 100 });
     expect(update).toEqual({
       ...{ epochs: 2, minibatches: 5, learningRate: 0.1, anneal: false, maxGradNorm: 9 },
-      ...{ adamEpsilon: 1e-3, targetKl: 0.5 },
+      ...{ minibatchesOf: "steps", adamEpsilon: 1e-3, targetKl: 0.5 },
     });
     expect(derive.map(({ id }) => id)).toEqual(["scaleRewards", "gae"]);
     expect(Object.keys(trackers)).toEqual(["returnScale"]);

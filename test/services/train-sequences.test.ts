@@ -83,12 +83,13 @@ function lookThrough(numbers: Numbers, batch: Batch): { readonly steps: Seen[]; 
 }
 
 const UPDATE = {
-  ...{ epochs: 1, minibatches: 1, learningRate: 0.01, anneal: false },
+  ...{ epochs: 1, minibatches: 1, minibatchesOf: "steps" as const, learningRate: 0.01, anneal: false },
   ...{ maxGradNorm: Infinity, adamEpsilon: 1e-8, targetKl: null },
 };
 
 /** loss = mean of w·log π + ½(v − target)² − 0.1·entropy over the chosen steps. */
 const RECIPE: Recipe = {
+  requires: [],
   ...{ id: "probe", sampler: { batchSteps: 1 }, evaluate: ["value", "logprob"], derive: [], trackers: {} },
   terms: [
     {

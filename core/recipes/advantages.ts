@@ -1,0 +1,96 @@
+/** Derives that give every step its advantage: by a critic, or by the group that its row belongs to. */
+import { gae } from "../algo/gae.js";
+import { groupStatistics, type SingletonRule } from "../algo/group-statistics.js";
+import { standardize } from "../algo/statistics.js";
+import { rowColumn, stepColumn, type Batch } from "./batch.js";
+import type { CriticParams } from "./params.js";
+import type { Derive } from "./recipe.js";
+import { scaleRewards } from "./return-scale.js";
+
+/** GAE with the values of the weights that seal the batch; `returns` = advantages + values. */
+function generalizedAdvantages({ gamma, lambda }: Pick<CriticParams, "gamma" | "lambda">): Derive {
+  return {
+    id: "gae",
+    when: "seal",
+    needs: ["rewards", "values"],
+    writes: ["advantages", "returns"],
+    run: (batch) => {
+      const result = gae(
+        {
+          rewards: stepColumn(batch, "rewards"),
+          values: stepColumn(batch, "values"),
+          bootstrapValues: rowColumn(batch, "bootstrapValues"),
+          terminated: batch.terminated,
+          mask: batch.mask,
+          offsets: batch.offsets,
+        },
+        { gamma, lambda },
+      );
+      return { step: { advantages: result.advantages, returns: result.returns } };
+    },
+  };
+}
+
+const normalizeAdvantages: Derive = {
+  id: "normalizeAdvantages",
+  when: "step",
+  needs: ["advantages"],
+  writes: ["advantages"],
+  run: (batch) => ({ step: { advantages: standardize(stepColumn(batch, "advantages"), batch.mask) } }),
+};
+
+/** The tracker that `scaleRewards` reads is called `returnScale`. */
+export function criticAdvantages(p: CriticParams): Derive[] {
+  return [
+    ...(p.scaleRewards ? [scaleRewards("returnScale")] : []),
+    generalizedAdvantages(p),
+    ...(p.normalizeAdvantages ? [normalizeAdvantages] : []),
+  ];
+}
+
+/** [R] → [N]: each row's number at each of its steps. */
+function spread(batch: Batch, rows: Float64Array): Float64Array {
+  const steps = new Float64Array(batch.mask.length);
+  for (let i = 0; i < rows.length; i++) steps.fill(rows[i]!, batch.offsets[i], batch.offsets[i + 1]);
+  return steps;
+}
+
+/** What a row's group makes of its score. */
+export type RowAdvantages = (scores: Float64Array, groups: Float64Array) => Float64Array;
+
+/** `row` of the rows' scores and groups, at every step of the row. */
+export function groupAdvantages(id: string, row: RowAdvantages): Derive {
+  return {
+    id,
+    when: "seal",
+    needs: [],
+    writes: ["advantages"],
+    run: (batch) => {
+      const advantages = row(rowColumn(batch, "score"), rowColumn(batch, "group"));
+      return { step: { advantages: spread(batch, advantages) } };
+    },
+  };
+}
+
+/** r − mean_g (Dr. GRPO, Liu et al. 2025). */
+export function centredByGroup(singleton: SingletonRule): RowAdvantages {
+  return (scores, groups) => {
+    const { means } = groupStatistics(scores, groups, singleton);
+    return scores.map((score, i) => score - means[i]!);
+  };
+}
+
+/** r − mean of the others = (r − mean_g)·n/(n − 1) (Ahmadian et al. 2024). A row alone keeps its score. */
+export const leaveOneOut: RowAdvantages = (scores, groups) => {
+  const { means, sizes } = groupStatistics(scores, groups, "raw");
+  return scores.map((score, i) => (score - means[i]!) * (sizes[i] === 1 ? 1 : sizes[i]! / (sizes[i]! - 1)));
+};
+
+/** (r − mean_g) / (std of all scores of the batch + ε) (Lite PPO, Liu et al. 2025). */
+export function centredByGroupScaledByBatch(eps: number): RowAdvantages {
+  return (scores, groups) => {
+    const { means } = groupStatistics(scores, groups, "raw");
+    const { stds } = groupStatistics(scores, new Float64Array(scores.length), "raw");
+    return scores.map((score, i) => (score - means[i]!) / (stds[i]! + eps));
+  };
+}

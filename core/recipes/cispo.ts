@@ -1,0 +1,31 @@
+/**
+ * Clipped importance-weight policy optimisation (MiniMax-M1 2025, arXiv:2506.13585): the weight is clipped instead of
+ * the update, so that no step loses its gradient.
+ *
+ *   loss = token-mean of −sg[min(ρ_t, 1 + clipHigh)]·A_i·ℓ_t, A_i as in GRPO
+ *
+ * Trap: the canonical form has no lower bound. Source confidence: exact form (verl); clipHigh unverified.
+ */
+import { z } from "zod";
+import { tokenMean } from "../algo/aggregate.js";
+import { standardizeByGroup } from "../algo/group-statistics.js";
+import { cispo as clippedWeight } from "../algo/surrogates.js";
+import { clipWindow, groupParams, groupRecipe, stdEpsilon } from "./group-recipe.js";
+import type { RecipeDefinition } from "./recipe.js";
+
+const params = z.strictObject({ ...groupParams, clipHigh: clipWindow(1, 4).clipHigh, stdEpsilon });
+
+export const cispo: RecipeDefinition<z.output<typeof params>> = {
+  id: "cispo",
+  summary: "Clipped importance weights that keep every gradient (MiniMax-M1 2025)",
+  params,
+  build: (p) =>
+    groupRecipe(p, {
+      id: "cispo",
+      advantages: (scores, groups) =>
+        standardizeByGroup(scores, groups, { singleton: "raw", eps: p.stdEpsilon }),
+      surrogate: clippedWeight({ low: Infinity, high: p.clipHigh }),
+      aggregator: tokenMean(),
+      window: null,
+    }),
+};

@@ -1,0 +1,65 @@
+/** What methods without a critic share: a row's advantage comes from its group, and every step of the row has it. */
+import { z } from "zod";
+import type { Aggregator } from "../algo/aggregate.js";
+import type { ClipEpsilon, Surrogate } from "../algo/surrogates.js";
+import { groupAdvantages, type RowAdvantages } from "./advantages.js";
+import { entropyCoefficient, updateParams, updatePlan } from "./params.js";
+import type { Recipe } from "./recipe.js";
+import { entropyTerm, policyTerm, type PolicyTermOptions } from "./terms.js";
+
+/** Rows keep together: what a minibatch sums over a row it sums over all of it. */
+export const groupParams = {
+  ...updateParams,
+  epochs: updateParams.epochs.default(1),
+  minibatches: updateParams.minibatches.default(1),
+  entropyCoefficient: entropyCoefficient.default(0),
+};
+
+/** A clip of its own on either side of ρ = 1. */
+export function clipWindow(low: number, high: number) {
+  const clip = z.number().positive().max(10);
+  return {
+    clipLow: clip.default(low).describe("The ratio is clipped below 1 − clipLow"),
+    clipHigh: clip.default(high).describe("The ratio is clipped above 1 + clipHigh"),
+  };
+}
+
+export function windowOf(p: { readonly clipLow: number; readonly clipHigh: number }): ClipEpsilon {
+  return { low: p.clipLow, high: p.clipHigh };
+}
+
+/** ε added to a standard deviation. */
+export const stdEpsilon = z
+  .number()
+  .positive()
+  .max(1)
+  .default(1e-6)
+  .describe("Added to the standard deviation of scores that advantages are divided by");
+
+export interface GroupMethod {
+  readonly id: string;
+  readonly advantages: RowAdvantages;
+  readonly surrogate: Surrogate;
+  readonly aggregator: Aggregator;
+  readonly ratio?: PolicyTermOptions["ratio"];
+  readonly window: ClipEpsilon | null;
+}
+
+export function groupRecipe(
+  p: z.output<z.ZodObject<typeof groupParams>>,
+  { id, advantages, surrogate, aggregator, ratio = "token", window }: GroupMethod,
+): Recipe {
+  return {
+    id,
+    requires: ["groups"],
+    sampler: { batchSteps: p.batchSteps },
+    evaluate: [],
+    derive: [groupAdvantages("groupAdvantages", advantages)],
+    terms: [
+      policyTerm({ surrogate, aggregator, ratio, window }),
+      ...(p.entropyCoefficient > 0 ? [entropyTerm(p.entropyCoefficient)] : []),
+    ],
+    trackers: {},
+    update: updatePlan(p, "rows"),
+  };
+}

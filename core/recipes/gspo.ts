@@ -1,0 +1,33 @@
+/**
+ * Group sequence policy optimisation (Zheng et al. 2025, arXiv:2507.18071): one ratio for a whole row, the geometric mean
+ * of its steps' ratios, clipped as one.
+ *
+ *   s_i = exp(mean_t Δ_t); loss = seq-mean-token-mean of ppoClip(s_i, A_i), A_i as in GRPO
+ *
+ * Trap: s_i is far nearer to 1 than a step's ratio, so ε is of the order of 1e-4. Always seq-mean-token-mean. Source
+ * confidence: exact (verl; ε from TRL's index of papers).
+ */
+import { z } from "zod";
+import { seqMeanTokenMean } from "../algo/aggregate.js";
+import { standardizeByGroup } from "../algo/group-statistics.js";
+import { ppoClip } from "../algo/surrogates.js";
+import { clipWindow, groupParams, groupRecipe, stdEpsilon, windowOf } from "./group-recipe.js";
+import type { RecipeDefinition } from "./recipe.js";
+
+const params = z.strictObject({ ...groupParams, ...clipWindow(3e-4, 4e-4), stdEpsilon });
+
+export const gspo: RecipeDefinition<z.output<typeof params>> = {
+  id: "gspo",
+  summary: "Group sequence policy optimisation: one ratio a row (Zheng et al. 2025)",
+  params,
+  build: (p) =>
+    groupRecipe(p, {
+      id: "gspo",
+      advantages: (scores, groups) =>
+        standardizeByGroup(scores, groups, { singleton: "raw", eps: p.stdEpsilon }),
+      surrogate: ppoClip(windowOf(p)),
+      aggregator: seqMeanTokenMean(),
+      ratio: "sequence",
+      window: windowOf(p),
+    }),
+};

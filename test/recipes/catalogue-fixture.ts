@@ -1,0 +1,64 @@
+/** One prompt, four rows of 3, 2, 4 and 1 steps: the fixture for which the numbers of many methods were worked out by hand. */
+import type { Batch } from "../../core/recipes/batch.js";
+import { withColumns } from "../../core/recipes/batch.js";
+import { deriveColumns, evaluateTerms, type Evaluation } from "../../core/recipes/evaluate.js";
+import type { Recipe } from "../../core/recipes/recipe.js";
+
+const OLD = [-0.5, -1.2, -0.6, -0.9, -0.4, -1.5, -0.8, -0.7, -1.0, -0.6];
+const DELTA = [0.1, -0.05, 0.3, -0.25, 0.15, 0.05, 0.4, -0.3, 0, 0.2];
+const OFFSETS = [0, 3, 5, 9, 10];
+
+/** Live log-probabilities of the fixture. */
+export const LIVE = Float32Array.from(OLD, (old, t) => old + DELTA[t]!);
+
+/** The fixture with these scores; `groups` = all one. */
+export function fixtureBatch(
+  scores: readonly number[] = [1, 0, 0, 1],
+  offsets: readonly number[] = OFFSETS,
+  groups: readonly number[] = scores.map(() => 1),
+): Batch {
+  const steps = offsets.at(-1)!;
+  const rows = scores.length;
+  const log = Float64Array.from({ length: steps }, (_, t) => OLD[t] ?? 0);
+  return {
+    offsets: Uint32Array.from(offsets),
+    mask: new Uint8Array(steps).fill(1),
+    terminated: new Uint8Array(rows).fill(1),
+    inputs: {
+      steps,
+      observations: new Float32Array(steps),
+      actions: new Int32Array(steps),
+      actionMasks: null,
+    },
+    initialStates: new Float32Array(0),
+    finalObservations: new Float32Array(rows),
+    step: { rewards: new Float64Array(steps), behaviorLogprobs: log },
+    row: {
+      score: Float64Array.from(scores),
+      group: Float64Array.from(groups),
+      trajectory: Float64Array.from(scores, (_, i) => i),
+      truncated: new Float64Array(rows),
+    },
+  };
+}
+
+/** A recipe's columns and losses on the fixture; `step` are columns it would derive otherwise. */
+export function evaluated(
+  recipe: Recipe,
+  batch = fixtureBatch(),
+  step: Batch["step"] = {},
+): Evaluation & { batch: Batch } {
+  const sealed = withColumns(deriveColumns(recipe, "seal", batch, {}), { step });
+  const minibatch = deriveColumns(recipe, "step", sealed, {});
+  const { steps } = batch.inputs;
+  const zeros = new Float32Array(steps);
+  return {
+    batch: minibatch,
+    ...evaluateTerms(recipe, minibatch, { logprob: LIVE.slice(0, steps), value: zeros, entropy: zeros }),
+  };
+}
+
+/** [R]: the advantage that every step of each row has. */
+export function rowAdvantages({ step, offsets }: Batch): number[] {
+  return Array.from(offsets.subarray(0, -1), (at) => step["advantages"]![at]!);
+}
