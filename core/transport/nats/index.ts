@@ -4,34 +4,19 @@
  * bucket of it, each version once. Addresses
  * are `nats://host:port/<run>`, or `tls://…` where nothing but an encrypted connection will do.
  */
-import type { Credentials, Security } from "../../security/credentials.js";
+import type { Security } from "../../security/credentials.js";
 import { PROTOCOL_VERSION } from "../schema.js";
-import type { Closable, Transport, TransportOptions } from "../transport.js";
+import type { Closable, Transport } from "../transport.js";
 import { transportOver } from "../wire-transport.js";
 import type { WireKind } from "../wire.js";
 import { parsePlace } from "./address.js";
 import { receiveRollouts } from "./rollout-receiver.js";
 import { NatsRolloutSender } from "./rollout-sender.js";
 import { serveNats } from "./server.js";
+import type { NatsOptions, NatsSettings } from "./settings.js";
 import { StoringControl } from "./storing-control.js";
 import { isStoreAddress, storeAddress, StoredWeights, WeightsStore } from "./weights-store.js";
 import { NatsWire } from "./wire.js";
-
-export interface NatsOptions extends TransportOptions {
-  readonly nats: {
-    /** Largest size of the rollout queue on the server, bytes. */
-    readonly maxBytes: number;
-    /** Servers of a cluster that keep each message. */
-    readonly replicas: number;
-  };
-  /** Told what people should know: the queue is full, the server has lost its store. */
-  readonly notice: (message: string) => void;
-}
-
-/** What everything over NATS is made with. */
-export interface NatsSettings extends NatsOptions {
-  readonly credentials: Credentials;
-}
 
 /**
  * Its calls throw CONFIG_INVALID on addresses of another form. The server checks token and certificates; it is the

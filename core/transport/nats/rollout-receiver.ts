@@ -17,7 +17,7 @@ import { unavailable } from "../retry.js";
 import type { DeliveryHandler, Listening } from "../transport.js";
 import { LinkBroken } from "../wire.js";
 import { parsePlace, type RunPlace } from "./address.js";
-import type { NatsSettings } from "./index.js";
+import type { NatsSettings } from "./settings.js";
 import { NatsLink } from "./link.js";
 import { Parcel, type Verdict } from "./parcel.js";
 import { QueuePlace, type Delivery } from "./queue-place.js";

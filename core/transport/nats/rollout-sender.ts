@@ -14,7 +14,7 @@ import { Outgoing, rejectedSending } from "../outgoing.js";
 import { Backoff, closedHere, unavailable } from "../retry.js";
 import type { RolloutSender, Sending } from "../transport.js";
 import { parsePlace, type RunPlace } from "./address.js";
-import type { NatsSettings } from "./index.js";
+import type { NatsSettings } from "./settings.js";
 import { NatsLink } from "./link.js";
 import { bodyLimit, nobodyListens } from "./message.js";
 import { ensureRolloutStream, jetStreamOf, readPubAck } from "./rollout-stream.js";

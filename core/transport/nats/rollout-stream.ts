@@ -19,7 +19,7 @@ import {
   type StreamInfo,
 } from "nats";
 import type { RunPlace } from "./address.js";
-import type { NatsSettings } from "./index.js";
+import type { NatsSettings } from "./settings.js";
 
 /** Seconds within which the server recognises a message that it has had. */
 export const DUPLICATE_SECONDS = 120;

@@ -17,7 +17,7 @@ import { unavailable } from "../retry.js";
 import type { Listening } from "../transport.js";
 import { LinkBroken, type Service } from "../wire.js";
 import { parsePlace, type RunPlace } from "./address.js";
-import type { NatsSettings } from "./index.js";
+import type { NatsSettings } from "./settings.js";
 import { NatsLink } from "./link.js";
 import { errorBody, expectProtocol, Incoming, publish, publishLater } from "./message.js";
 import { NatsServedStream } from "./served-stream.js";

@@ -21,7 +21,7 @@ import type {
 import { DeliveryAssembler, framesOf } from "../weights-service.js";
 import { noAnswer } from "../wire.js";
 import { parsePlace, type RunPlace } from "./address.js";
-import type { NatsSettings } from "./index.js";
+import type { NatsSettings } from "./settings.js";
 import { NatsLink } from "./link.js";
 import { bodyLimit } from "./message.js";
 

@@ -8,7 +8,7 @@ import { closedHere } from "../retry.js";
 import { LinkBroken, noAnswer, type StreamListener, type Wire, type WireStream } from "../wire.js";
 import { parsePlace, type RunPlace } from "./address.js";
 import { ClientStream } from "./client-stream.js";
-import type { NatsSettings } from "./index.js";
+import type { NatsSettings } from "./settings.js";
 import { NatsLink } from "./link.js";
 import { headersOf, Incoming, nobodyListens, publish } from "./message.js";
 
