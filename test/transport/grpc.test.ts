@@ -277,6 +277,7 @@ describe("limits of the receiving side", () => {
       for (const frame of encodeFrames(id, encodeRollout(sampleRollout(id)), 1000)) call.write(frame);
     }
     call.end();
+    await eventually("the credits to be used", () => learner.held.length === 2);
     for (let answered = 1; answered <= 10; answered++) {
       await learner.ackNext();
       await eventually("the acknowledgement", () => acks.length === answered + 1);

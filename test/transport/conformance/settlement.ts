@@ -32,6 +32,7 @@ export function settlementConformance(kind: Kind): void {
       }
       await first.settled;
       const more = sendMany(sender, 2, 6);
+      await eventually("as many as there are credits", () => learner.held.length === 4);
       await fence(learner, sender, 6);
       expect(learner.mostHeld).toBe(4);
       await Promise.all(more.map(({ settled }) => settled));
@@ -40,6 +41,7 @@ export function settlementConformance(kind: Kind): void {
     it("free credit at the taking, so that more may be unsettled than there are credits", async () => {
       const { learner, sender } = await h.learning();
       const sent = sendMany(sender, 1, 40);
+      await eventually("as many as there are credits", () => learner.held.length === 4);
       for (let i = 0; i < 40; i++) await learner.takeNext();
       await Promise.all(sent.map(({ taken }) => taken));
       expect(learner.mostHeld).toBe(4);
