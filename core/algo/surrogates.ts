@@ -127,6 +127,31 @@ export function cispo({ low, high }: ClipEpsilon): Surrogate {
 }
 
 /**
+ * loss = −A·(4/τ)·σ(τ(ρ−1)), gate = −A·4·σ'(τ(ρ−1))·ρ: a soft gate in place of a clip, 1 at ρ = 1 and falling off on
+ * either side; τ is one number where A > 0 and another elsewhere (SAPO, Gao et al. 2025).
+ */
+export function softGate({
+  positive,
+  negative,
+}: {
+  readonly positive: number;
+  readonly negative: number;
+}): Surrogate {
+  return (input, out) => {
+    const n = checkedLength("softGate", input, out);
+    const { logRatios, advantages } = input;
+    for (let t = 0; t < n; t++) {
+      const advantage = advantages[t]!;
+      const tau = advantage > 0 ? positive : negative;
+      const ratio = Math.exp(logRatios[t]!);
+      const sigmoid = 1 / (1 + Math.exp(-tau * (ratio - 1)));
+      out.loss[t] = (-advantage * 4 * sigmoid) / tau;
+      out.gate[t] = -advantage * 4 * sigmoid * (1 - sigmoid) * ratio;
+    }
+  };
+}
+
+/**
  * loss = −A·ρ + β·|log ρ|, gate = −A·ρ + β·sign(log ρ), sign(0) = 0: the per-token penalty of KL-Cov
  * (Cui et al. 2025, "The entropy mechanism").
  */

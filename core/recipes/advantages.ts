@@ -1,7 +1,7 @@
 /** Derives that give every step its advantage: by a critic, or by the group that its row belongs to. */
 import { gae } from "../algo/gae.js";
-import { groupStatistics, type SingletonRule } from "../algo/group-statistics.js";
-import { standardize } from "../algo/statistics.js";
+import { groupStatistics, standardizeByGroup, type SingletonRule } from "../algo/group-statistics.js";
+import { standardize, whiten } from "../algo/statistics.js";
 import { rowColumn, stepColumn, type Batch } from "./batch.js";
 import type { CriticParams } from "./params.js";
 import type { Derive } from "./recipe.js";
@@ -55,6 +55,15 @@ function spread(batch: Batch, rows: Float64Array): Float64Array {
   return steps;
 }
 
+/** (A − mean)/std over all chosen steps of the batch, ε inside the root (REINFORCE++, Hu 2025). */
+export const whitenAdvantages: Derive = {
+  id: "whitenAdvantages",
+  when: "seal",
+  needs: ["advantages"],
+  writes: ["advantages"],
+  run: (batch) => ({ step: { advantages: whiten(stepColumn(batch, "advantages"), batch.mask) } }),
+};
+
 /** What a row's group makes of its score. */
 export type RowAdvantages = (scores: Float64Array, groups: Float64Array) => Float64Array;
 
@@ -70,6 +79,11 @@ export function groupAdvantages(id: string, row: RowAdvantages): Derive {
       return { step: { advantages: spread(batch, advantages) } };
     },
   };
+}
+
+/** (r − mean_g) / (std_g + ε), std Bessel-corrected (GRPO, Shao et al. 2024). A row alone keeps its score. */
+export function standardizedByGroup(eps: number): RowAdvantages {
+  return (scores, groups) => standardizeByGroup(scores, groups, { singleton: "raw", eps });
 }
 
 /** r − mean_g (Dr. GRPO, Liu et al. 2025). */

@@ -8,8 +8,8 @@
  */
 import { z } from "zod";
 import { tokenMean } from "../algo/aggregate.js";
-import { standardizeByGroup } from "../algo/group-statistics.js";
 import { cispo as clippedWeight } from "../algo/surrogates.js";
+import { standardizedByGroup } from "./advantages.js";
 import { clipWindow, groupParams, groupRecipe, stdEpsilon } from "./group-recipe.js";
 import type { RecipeDefinition } from "./recipe.js";
 
@@ -22,8 +22,7 @@ export const cispo: RecipeDefinition<z.output<typeof params>> = {
   build: (p) =>
     groupRecipe(p, {
       id: "cispo",
-      advantages: (scores, groups) =>
-        standardizeByGroup(scores, groups, { singleton: "raw", eps: p.stdEpsilon }),
+      advantages: standardizedByGroup(p.stdEpsilon),
       surrogate: clippedWeight({ low: Infinity, high: p.clipHigh }),
       aggregator: tokenMean(),
       window: null,

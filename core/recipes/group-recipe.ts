@@ -4,7 +4,7 @@ import type { Aggregator } from "../algo/aggregate.js";
 import type { ClipEpsilon, Surrogate } from "../algo/surrogates.js";
 import { groupAdvantages, type RowAdvantages } from "./advantages.js";
 import { entropyCoefficient, updateParams, updatePlan } from "./params.js";
-import type { Recipe } from "./recipe.js";
+import type { Derive, Recipe } from "./recipe.js";
 import { entropyTerm, policyTerm, type PolicyTermOptions } from "./terms.js";
 
 /** Rows keep together: what a minibatch sums over a row it sums over all of it. */
@@ -39,6 +39,8 @@ export const stdEpsilon = z
 export interface GroupMethod {
   readonly id: string;
   readonly advantages: RowAdvantages;
+  /** What happens to advantages after that. */
+  readonly then?: readonly Derive[];
   readonly surrogate: Surrogate;
   readonly aggregator: Aggregator;
   readonly ratio?: PolicyTermOptions["ratio"];
@@ -47,14 +49,14 @@ export interface GroupMethod {
 
 export function groupRecipe(
   p: z.output<z.ZodObject<typeof groupParams>>,
-  { id, advantages, surrogate, aggregator, ratio = "token", window }: GroupMethod,
+  { id, advantages, then = [], surrogate, aggregator, ratio = "token", window }: GroupMethod,
 ): Recipe {
   return {
     id,
     requires: ["groups"],
     sampler: { batchSteps: p.batchSteps },
     evaluate: [],
-    derive: [groupAdvantages("groupAdvantages", advantages)],
+    derive: [groupAdvantages("groupAdvantages", advantages), ...then],
     terms: [
       policyTerm({ surrogate, aggregator, ratio, window }),
       ...(p.entropyCoefficient > 0 ? [entropyTerm(p.entropyCoefficient)] : []),

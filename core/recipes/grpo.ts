@@ -9,8 +9,8 @@
  */
 import { z } from "zod";
 import { seqMeanTokenMean } from "../algo/aggregate.js";
-import { standardizeByGroup } from "../algo/group-statistics.js";
 import { ppoClip } from "../algo/surrogates.js";
+import { standardizedByGroup } from "./advantages.js";
 import { clipWindow, groupParams, groupRecipe, stdEpsilon, windowOf } from "./group-recipe.js";
 import type { RecipeDefinition } from "./recipe.js";
 
@@ -23,8 +23,7 @@ export const grpo: RecipeDefinition<z.output<typeof params>> = {
   build: (p) =>
     groupRecipe(p, {
       id: "grpo",
-      advantages: (scores, groups) =>
-        standardizeByGroup(scores, groups, { singleton: "raw", eps: p.stdEpsilon }),
+      advantages: standardizedByGroup(p.stdEpsilon),
       surrogate: ppoClip(windowOf(p)),
       aggregator: seqMeanTokenMean(),
       window: windowOf(p),

@@ -3,19 +3,23 @@ import type { RunConfig } from "../config/schema.js";
 import { parseStrict, suggestion } from "../config/validate.js";
 import { SkeinError } from "../errors.js";
 import { checkRecipe, checkRequirements } from "./check.js";
+import { bnpo } from "./bnpo.js";
 import { cispo } from "./cispo.js";
+import { deltaL } from "./delta-l.js";
 import { drGrpo } from "./dr-grpo.js";
 import { grpo } from "./grpo.js";
 import { gspo } from "./gspo.js";
 import { litePpo } from "./lite-ppo.js";
 import { ppo } from "./ppo.js";
 import type { Recipe, RecipeDefinition, Requirement } from "./recipe.js";
+import { reinforcePp } from "./reinforce-pp.js";
 import { rloo } from "./rloo.js";
+import { sapo } from "./sapo.js";
 import { spoSimple } from "./spo-simple.js";
 
 export const recipeDefinitions: readonly RecipeDefinition[] = [
   ...[ppo, spoSimple],
-  ...[grpo, drGrpo, rloo, gspo, cispo, litePpo],
+  ...[grpo, drGrpo, rloo, reinforcePp, gspo, cispo, bnpo, deltaL, litePpo, sapo],
 ];
 
 /** Throws RECIPE_UNKNOWN with the nearest known id. */

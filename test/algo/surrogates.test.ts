@@ -10,6 +10,7 @@ import {
   outsideFraction,
   ppoClip,
   reinforce,
+  softGate,
   spo,
 } from "../../core/algo/surrogates.js";
 import type { Surrogate, SurrogateInput } from "../../core/algo/surrogates.js";
@@ -157,6 +158,14 @@ const REFERENCES: readonly [
     "cispo",
     cispo({ low: 0.2, high: 0.3 }),
     (live, old, held, a) => -Math.min(Math.max(Math.exp(held - old), 0.8), 1.3) * a * live,
+  ],
+  [
+    "softGate",
+    softGate({ positive: 1.5, negative: 2 }),
+    (live, old, _held, a) => {
+      const tau = a > 0 ? 1.5 : 2;
+      return (-a * (4 / tau)) / (1 + Math.exp(-tau * (Math.exp(live - old) - 1)));
+    },
   ],
   [
     "klPenalty",

@@ -1,5 +1,6 @@
 /** Methods against numbers that were worked out by hand, to the six digits that are given. */
 import { describe, expect, it } from "vitest";
+import { deriveColumns } from "../../core/recipes/evaluate.js";
 import { resolveRecipe } from "../../core/recipes/index.js";
 import type { Recipe } from "../../core/recipes/recipe.js";
 import { evaluated, fixtureBatch, rowAdvantages } from "./catalogue-fixture.js";
@@ -131,5 +132,52 @@ describe("spo-simple", () => {
       cotangents.logprob!,
       gates.map((gate) => gate / 10),
     );
+  });
+});
+
+describe("reinforce-pp", () => {
+  it("whitens over the steps of the batch what the group's mean leaves", () => {
+    expectClose(advantagesOf("reinforce-pp", [1, 0, 0, 1]), [1.161895, -0.774597, -0.774597, 1.161895]);
+  });
+});
+
+describe("bnpo", () => {
+  it("divides by the density of the Beta distribution of the success rates", () => {
+    // Success rates 1/4, 1/2, 3/4, 1/2.
+    const scores = [
+      [1, 0, 0, 0],
+      [1, 1, 0, 0],
+      [1, 1, 1, 0],
+      [0, 1, 0, 1],
+    ];
+    const offsets = Array.from({ length: 17 }, (_, i) => i);
+    const batch = fixtureBatch(
+      scores.flat(),
+      offsets,
+      scores.flatMap((row, group) => row.map(() => group)),
+    );
+    const found = rowAdvantages(deriveColumns(recipe("bnpo"), "seal", batch, {}));
+    const of = (score: number): number[] =>
+      scores.map((row, group) => found[4 * group + row.indexOf(score)]!);
+    expectClose(of(1), [0.667379, 0.350079, 0.22246, 0.350079]);
+    expectClose(of(0), [-0.22246, -0.350079, -0.667379, -0.350079]);
+  });
+
+  it("is dr-grpo's advantage where all tasks are as hard, or there is one", () => {
+    expectClose(advantagesOf("bnpo", [1, 0, 0, 1]), [0.5, -0.5, -0.5, 0.5]);
+    expectClose(advantagesOf("bnpo", [1, 1, 1, 1]), [0, 0, 0, 0]);
+  });
+});
+
+describe("delta-l", () => {
+  it("weighs rows by their lengths", () => {
+    const params = { maxLength: 8, clipHigh: 0.2 };
+    expectClose([evaluated(recipe("delta-l", params)).loss], [-0.011368]);
+  });
+});
+
+describe("sapo", () => {
+  it("has the loss of the soft gate", () => {
+    expectClose([evaluated(recipe("sapo")).loss], [-0.109523]);
   });
 });
