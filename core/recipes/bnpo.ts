@@ -63,6 +63,7 @@ function betaNormalized(low: number, high: number): RowAdvantages {
 export const bnpo: RecipeDefinition<z.output<typeof params>> = {
   id: "bnpo",
   summary: "Advantages divided by a Beta density fitted to the batch's success rates (Xiao et al. 2025)",
+  source: { confidence: "exact", checked: "the authors' code" },
   params,
   build: (p) =>
     groupRecipe(p, {

@@ -18,6 +18,7 @@ const params = z.strictObject({ ...groupParams, clipHigh: clipWindow(1, 4).clipH
 export const cispo: RecipeDefinition<z.output<typeof params>> = {
   id: "cispo",
   summary: "Clipped importance weights that keep every gradient (MiniMax-M1 2025)",
+  source: { confidence: "exact", checked: "verl; the default of clipHigh is unverified" },
   params,
   build: (p) =>
     groupRecipe(p, {

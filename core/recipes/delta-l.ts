@@ -1,5 +1,5 @@
 /**
- * ΔL normalisation (2025, arXiv:2509.07558): the variance of a row's gradient grows with its length L, so rows are weighted by
+ * ΔL normalisation (2025): the variance of a row's gradient grows with its length L, so rows are weighted by
  * L^(−α), which is unbiased and of least variance at α = 1.
  *
  *   loss = Σ_i Σ_t x_i·ppoClip(ρ_t, A_i) / (B·W), x_i = L_i^(−α) / mean_j L_j^(−α), A_i as in GRPO
@@ -25,6 +25,7 @@ const params = z.strictObject({
 export const deltaL: RecipeDefinition<z.output<typeof params>> = {
   id: "delta-l",
   summary: "Rows weighted by a power of their length, for least variance (ΔL normalisation, 2025)",
+  source: { confidence: "exact", checked: "the authors' code" },
   params,
   build: (p) =>
     groupRecipe(p, {

@@ -22,6 +22,7 @@ const params = z.strictObject({
 export const drGrpo: RecipeDefinition<z.output<typeof params>> = {
   id: "dr-grpo",
   summary: "GRPO without its difficulty and length biases (Liu et al. 2025)",
+  source: { confidence: "exact", checked: "verl's flags" },
   params,
   build: (p) =>
     groupRecipe(p, {

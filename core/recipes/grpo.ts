@@ -19,6 +19,7 @@ const params = z.strictObject({ ...groupParams, ...clipWindow(0.2, 0.2), stdEpsi
 export const grpo: RecipeDefinition<z.output<typeof params>> = {
   id: "grpo",
   summary: "Group relative policy optimisation (Shao et al. 2024)",
+  source: { confidence: "exact", checked: "verl" },
   params,
   build: (p) =>
     groupRecipe(p, {

@@ -19,6 +19,7 @@ const params = z.strictObject({ ...groupParams, ...clipWindow(3e-4, 4e-4), stdEp
 export const gspo: RecipeDefinition<z.output<typeof params>> = {
   id: "gspo",
   summary: "Group sequence policy optimisation: one ratio a row (Zheng et al. 2025)",
+  source: { confidence: "exact", checked: "verl; ε from TRL's index of papers" },
   params,
   build: (p) =>
     groupRecipe(p, {

@@ -18,6 +18,7 @@ const params = z.strictObject({ ...groupParams, ...clipWindow(0.2, 0.2), stdEpsi
 export const litePpo: RecipeDefinition<z.output<typeof params>> = {
   id: "lite-ppo",
   summary: "Scores centred by group, scaled by batch, every step counted the same (Liu et al. 2025)",
+  source: { confidence: "note", checked: "a note on the paper; TRL's and AReaL's code agree" },
   params,
   build: (p) =>
     groupRecipe(p, {

@@ -23,6 +23,7 @@ type PpoParams = z.output<typeof params>;
 export const ppo: RecipeDefinition<PpoParams> = {
   id: "ppo",
   summary: "Proximal policy optimisation, clipped surrogate, GAE (Schulman et al. 2017)",
+  source: { confidence: "exact", checked: "CleanRL's ppo.py" },
   params,
   build(p): Recipe {
     const window = { low: p.clipEpsilon, high: p.clipEpsilon };

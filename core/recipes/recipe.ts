@@ -81,11 +81,19 @@ export interface Recipe {
   readonly update: UpdatePlan;
 }
 
+/** How sure it is that a recipe is what its paper means. */
+export interface Source {
+  /** exact = checked against code or the paper's text; note = against what others write of it; derived = worked out here */
+  readonly confidence: "exact" | "note" | "derived";
+  readonly checked: string;
+}
+
 /** A method by name: its parameters, with bounds and defaults, and the recipe they make. */
 export interface RecipeDefinition<P = unknown> {
   readonly id: string;
   /** One line, with the paper. */
   readonly summary: string;
+  readonly source: Source;
   readonly params: z.ZodType<P>;
   build(params: P): Recipe;
 }

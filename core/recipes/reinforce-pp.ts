@@ -25,6 +25,7 @@ const scoresAsTheyAre: RowAdvantages = (scores) => scores;
 export const reinforcePp: RecipeDefinition<z.output<typeof params>> = {
   id: "reinforce-pp",
   summary: "REINFORCE++: scores normalised over the whole batch (Hu 2025)",
+  source: { confidence: "exact", checked: "verl, OpenRLHF" },
   params,
   build: (p) =>
     groupRecipe(p, {

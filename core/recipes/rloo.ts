@@ -19,6 +19,7 @@ const params = z.strictObject(groupParams);
 export const rloo: RecipeDefinition<z.output<typeof params>> = {
   id: "rloo",
   summary: "REINFORCE with the mean of the others as baseline (Ahmadian et al. 2024)",
+  source: { confidence: "exact", checked: "the paper; verl's estimator" },
   params,
   build: (p) =>
     groupRecipe(p, {

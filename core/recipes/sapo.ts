@@ -1,5 +1,5 @@
 /**
- * Soft adaptive policy optimisation (Gao et al. 2025, arXiv:2511.20347): in place of a clip a gate that falls off smoothly
+ * Soft adaptive policy optimisation (Gao et al. 2025): in place of a clip a gate that falls off smoothly
  * on either side of ρ = 1, faster where the advantage is negative.
  *
  *   loss = seq-mean-token-mean of −A_i·(4/τ)·σ(τ(ρ_t − 1)), A_i as in GRPO
@@ -25,6 +25,7 @@ const params = z.strictObject({
 export const sapo: RecipeDefinition<z.output<typeof params>> = {
   id: "sapo",
   summary: "A soft gate in place of GRPO's clip (Gao et al. 2025)",
+  source: { confidence: "exact", checked: "the formula" },
   params,
   build: (p) =>
     groupRecipe(p, {

@@ -25,6 +25,7 @@ const params = z.strictObject({
 export const spoSimple: RecipeDefinition<z.output<typeof params>> = {
   id: "spo-simple",
   summary: "Simple policy optimisation: a quadratic penalty in place of PPO's clip (Xie et al. 2024)",
+  source: { confidence: "exact", checked: "the authors' code" },
   params,
   build(p): Recipe {
     const surrogate = spo({ epsilon: p.clipEpsilon });
