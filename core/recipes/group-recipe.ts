@@ -10,9 +10,9 @@ import { entropyTerm, policyTerm, type PolicyTermOptions } from "./terms.js";
 /** Rows keep together: what a minibatch sums over a row it sums over all of it. */
 export const groupParams = {
   ...updateParams,
-  epochs: updateParams.epochs.default(1),
-  minibatches: updateParams.minibatches.default(1),
-  entropyCoefficient: entropyCoefficient.default(0),
+  epochs: updateParams.epochs.default(1).describe("Passes over each batch"),
+  minibatches: updateParams.minibatches.default(1).describe("Minibatches of each pass, each of whole rows"),
+  entropyCoefficient: entropyCoefficient.default(0).describe("Weight c_e of the entropy bonus"),
 };
 
 /** A clip of its own on either side of ρ = 1. */
