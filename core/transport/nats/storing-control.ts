@@ -57,7 +57,7 @@ export class StoringControl implements Control {
       await this.control.publishWeights(delivery, incarnation);
       begin(true);
     } catch (error) {
-      this.newest = before;
+      if (this.newest === storing) this.newest = before;
       begin(false);
       throw error;
     }
@@ -117,11 +117,9 @@ export class StoringControl implements Control {
   private async put(storing: Storing, delivery: WeightsDelivery): Promise<void> {
     const { version, parent } = delivery.manifest;
     try {
+      await this.store.put(delivery);
       if (parent !== null) {
-        await this.store.put(delivery);
         await this.store.put(await this.control.fetchWeights({ version, oldest: version, base: null }));
-      } else {
-        await this.store.put(delivery);
       }
       storing.stored = true;
       this.failing = false;

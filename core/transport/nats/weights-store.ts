@@ -7,17 +7,11 @@
  * Always: an announcement names the store only once the version lies there whole. Where the store does not take it, or
  * not in time, the announcement goes out without, and actors take that version from the coordinator.
  */
-import { StorageType, type KV, type NatsConnection } from "nats";
+import { StorageType, type KV, type KvEntry, type NatsConnection } from "nats";
 import { messageOf, SkeinError } from "../../errors.js";
-import { settledWithin } from "../../waiting.js";
+import { unlessAborted } from "../../waiting.js";
 import { unavailable } from "../retry.js";
-import type {
-  Closable,
-  TransportOptions,
-  WeightsDelivery,
-  WeightsRequest,
-  WeightsSource,
-} from "../transport.js";
+import type { Closable, WeightsDelivery, WeightsRequest, WeightsSource } from "../transport.js";
 import { DeliveryAssembler, framesOf } from "../weights-service.js";
 import { noAnswer } from "../wire.js";
 import { parsePlace, type RunPlace } from "./address.js";
@@ -27,8 +21,6 @@ import { bodyLimit } from "./message.js";
 
 /** Versions kept: an actor may be taking the one before the newest. */
 const KEPT = 3;
-/** Room that a frame's own fields take, bytes. */
-const FRAME_FIELDS = 256;
 const SUFFIX = "#weights";
 
 /** Where the weights of the run at `place` are stored. */
@@ -93,7 +85,7 @@ export class WeightsStore implements Closable {
   async put(delivery: WeightsDelivery): Promise<void> {
     const { connection, kv } = await this.bucket.open();
     const { version, parent } = delivery.manifest;
-    const chunkBytes = bodyLimit(connection, this.bucket.options.chunkBytes) - FRAME_FIELDS;
+    const chunkBytes = bodyLimit(connection, this.bucket.options.chunkBytes);
     let index = 0;
     for (const frame of framesOf(delivery, 1, chunkBytes)) {
       await kv.put(`${version}.${formOf(parent)}.${index++}`, frame);
@@ -148,7 +140,7 @@ export class StoredWeights implements WeightsSource, Closable {
   private async read(kv: KV, version: number, parent: number | null): Promise<WeightsDelivery | null> {
     const assembler = new DeliveryAssembler(this.bucket.options.maxMessageBytes);
     for (let index = 0; ; index++) {
-      const entry = await this.answered(kv.get(`${version}.${formOf(parent)}.${index}`));
+      const entry = await this.get(kv, `${version}.${formOf(parent)}.${index}`);
       if (entry === null || entry.operation !== "PUT") return null;
       const delivery = assembler.take(entry.value);
       if (delivery !== null) return delivery;
@@ -156,12 +148,11 @@ export class StoredWeights implements WeightsSource, Closable {
   }
 
   /** The library's own deadline does not hold for every way in which a connection breaks. */
-  private async answered<T>(answer: Promise<T>): Promise<T> {
-    const { deadlineSeconds }: TransportOptions = this.bucket.options;
-    let result: { readonly value: T } | null = null;
-    const kept = answer.then((value) => (result = { value }));
-    await settledWithin(kept, deadlineSeconds);
-    if (result === null) throw noAnswer(this.address, "key-value get", deadlineSeconds);
-    return (result as { readonly value: T }).value;
+  private async get(kv: KV, key: string): Promise<KvEntry | null> {
+    const { deadlineSeconds } = this.bucket.options;
+    const answer = kv.get(key).then((entry) => ({ entry }));
+    const answered = await unlessAborted(answer, AbortSignal.timeout(1000 * deadlineSeconds));
+    if (answered === null) throw noAnswer(this.address, "key-value get", deadlineSeconds);
+    return answered.entry;
   }
 }
