@@ -29,17 +29,28 @@ function checkDeterministic({ actors }: RunConfig, batchSteps: number): void {
   }
 }
 
+/** Files that a run file names are relative to it. */
+function withAbsolutePaths(config: RunConfig, folder: string): RunConfig {
+  const { environment, reference } = config;
+  const { module } = environment;
+  const policy = reference?.policy ?? "initial";
+  return {
+    ...config,
+    environment: { ...environment, module: module === null ? null : resolve(folder, module) },
+    reference:
+      reference === null || policy === "initial"
+        ? reference
+        : { ...reference, policy: resolve(folder, policy) },
+  };
+}
+
 /** Reads the run file and refuses what cannot run: unknown keys, environment or recipe, values out of bounds. */
 export async function resolveRun(runFile: string, options: RunFileOptions): Promise<ResolvedRun> {
   const seed = options.seed === undefined ? [] : [`run.seed=${options.seed}`];
   const base = await loadRunConfig(runFile, [...options.set, ...seed]);
-  const { module } = base.environment;
-  const config: RunConfig =
-    module === null
-      ? base
-      : { ...base, environment: { ...base.environment, module: resolve(dirname(runFile), module) } };
-  const recipe = resolveRunRecipe(config);
-  if (config.deterministic) checkDeterministic(config, recipe.sampler.batchSteps);
+  const config = withAbsolutePaths(base, dirname(runFile));
   const { spec } = await loadEnvironment(config.environment, process.cwd());
+  const recipe = resolveRunRecipe(config, spec);
+  if (config.deterministic) checkDeterministic(config, recipe.sampler.batchSteps);
   return { config, environment: spec };
 }

@@ -139,7 +139,7 @@ export function weightedLoss(weights: Float64Array, loss: Float64Array): number 
 
 /**
  * cotangent_t += coefficient·weights_t·gate_t: adds a term's ∂loss/∂x to that of the other terms on the same live
- * column. A step of weight 0 contributes nothing, whatever its gate is. All [N].
+ * column. A step of weight 0 contributes nothing, whatever its gate is. weights [N]; cotangent, gate [N·width].
  */
 export function addCotangent(
   cotangent: Float64Array,
@@ -147,10 +147,13 @@ export function addCotangent(
   gate: Float64Array,
   coefficient: number,
 ): void {
-  expectLength("addCotangent", "weights", cotangent.length, weights.length);
   expectLength("addCotangent", "gate", cotangent.length, gate.length);
-  for (let t = 0; t < cotangent.length; t++) {
-    if (weights[t] !== 0) cotangent[t]! += coefficient * weights[t]! * gate[t]!;
+  const width = weights.length === 0 ? 0 : cotangent.length / weights.length;
+  expectLength("addCotangent", "weights", cotangent.length, weights.length * Math.trunc(width));
+  for (let t = 0; t < weights.length; t++) {
+    if (weights[t] === 0) continue;
+    const factor = coefficient * weights[t]!;
+    for (let k = t * width; k < (t + 1) * width; k++) cotangent[k]! += factor * gate[k]!;
   }
 }
 

@@ -8,14 +8,14 @@ import { SkeinError, expectLength } from "../errors.js";
 /** Network outputs arrive as float32; everything computed here is float64. */
 export type FloatArray = Float32Array | Float64Array;
 
-/** What a loss term writes: loss [N] and gate [N] = ∂loss/∂x per step, x the live column of the term. */
+/** What a loss term writes: loss [N] and gate = ∂loss/∂x per step, [N·width] for a live column x of that width. */
 export interface LossAndGate {
   readonly loss: Float64Array;
   readonly gate: Float64Array;
 }
 
-export function lossAndGate(steps: number): LossAndGate {
-  return { loss: new Float64Array(steps), gate: new Float64Array(steps) };
+export function lossAndGate(steps: number, width = 1): LossAndGate {
+  return { loss: new Float64Array(steps), gate: new Float64Array(steps * width) };
 }
 
 /** Throws SHAPE unless `offsets` [R+1] runs from 0 to `steps` without going back. */

@@ -83,12 +83,6 @@ function checkTogether(config: RunConfig, where: string): void {
       `${where}: groups: expected null with deterministic: true (which seat plays a member is not fixed), got groups`,
     );
   }
-  if (config.deterministic && config.groups !== null) {
-    throw new SkeinError(
-      "CONFIG_INVALID",
-      `${where}: groups: expected null with deterministic: true (only fragments have a fixed order), got groups`,
-    );
-  }
   if (config.deterministic && config.stop.wallSeconds !== null) {
     throw new SkeinError(
       "CONFIG_INVALID",

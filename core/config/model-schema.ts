@@ -10,6 +10,11 @@ const distribution = z
     "Distribution of real-valued actions; tanhGaussian squashes them into their bounds. Integer actions are always categorical",
   );
 
+const critic = z
+  .boolean()
+  .default(true)
+  .describe("Whether the network estimates values; methods that need none train without");
+
 const hidden = (meaning: string, least: number, fallback: number[]): z.ZodDefault<z.ZodArray<z.ZodInt>> =>
   z.array(units).min(least).max(8).default(fallback).describe(`${meaning}, units`);
 
@@ -24,6 +29,7 @@ const mlp = z
     kind: z.literal("mlp").default("mlp").describe("Network family"),
     hidden: hidden("Width of each hidden layer", 1, [64, 64]),
     distribution,
+    critic,
   })
   .describe("Separate actor and critic of dense layers with tanh; the default kind");
 
@@ -38,6 +44,7 @@ const cnn = z
       .describe("Convolutions, first to last: valid padding, relu"),
     hidden: hidden("Width of each dense layer after them", 0, [128]),
     distribution,
+    critic,
   })
   .describe("Convolutions for observations of height × width × channels, then dense layers, all with relu");
 
@@ -49,6 +56,7 @@ const gru = z
       .default(64)
       .describe("Width of the recurrent layer: numbers of memory carried from step to step"),
     distribution,
+    critic,
   })
   .describe("Dense layers with tanh, then one recurrent layer of gated units");
 
@@ -67,6 +75,7 @@ const transformer = z
     norm: z.enum(["rms", "layer"]).default("rms").describe("Normalisation before each part of a block"),
     activation: z.enum(["swiglu", "gelu"]).default("swiglu").describe("Activation of the feed-forward part"),
     distribution,
+    critic,
   })
   .describe("Causal transformer with rotary positions over tokens: observations of one or more integers");
 

@@ -59,9 +59,36 @@ export const runConfigSchema = z.strictObject({
         .default("ppo")
         .describe("Training method; see docs/config.md for each one's parameters"),
       params: params.describe("Parameters of the method"),
+      modifiers: z
+        .array(
+          z.strictObject({
+            id: z.string().min(1).describe("Change to the method; see docs/methods.md"),
+            params: params.describe("Parameters of the change"),
+          }),
+        )
+        .max(16)
+        .default([])
+        .describe("Changes to the method, made one after the other"),
     })
     .prefault({})
     .describe("How the learner learns"),
+  reference: z
+    .strictObject({
+      policy: z
+        .string()
+        .min(1)
+        .default("initial")
+        .describe("initial = the run's first weights, or a checkpoint file of the same network"),
+      refreshEvery: z
+        .int()
+        .min(0)
+        .max(1_000_000_000)
+        .default(0)
+        .describe("Versions after which the reference becomes the policy of then; 0 = never"),
+    })
+    .nullable()
+    .default(null)
+    .describe("A policy held fixed, for methods that measure against one; null = none"),
   model: modelSchema,
   engine: z
     .enum(["auto", "onnx:cpu", "onnx:cuda", "onnx:webgpu", "tfjs:tensorflow", "tfjs:wasm"])

@@ -21,11 +21,11 @@ export interface EngineInputs {
 }
 
 /** Columns that carry gradients. */
-export type LiveColumn = Exclude<OutputColumn, "policy" | "state">;
+export type LiveColumn = Exclude<OutputColumn, "state">;
 
 export type Columns<K extends OutputColumn = OutputColumn> = Readonly<Partial<Record<K, Float32Array>>>;
 
-/** ∂loss/∂column for each live column that the loss reads; [N] each. */
+/** ∂loss/∂column for each live column that the loss reads; [N] each, of `policy` [N·P]. */
 export type Cotangents = Readonly<Partial<Record<LiveColumn, Float64Array>>>;
 
 export interface OptimizerStep {

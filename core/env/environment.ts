@@ -16,6 +16,10 @@ export interface EnvironmentSpec {
   readonly rewardThreshold: number | null;
   /** It says at every step which of its discrete actions may be chosen; absent = false: all may. */
   readonly actionMasks?: boolean;
+  /** Its instances can be left and returned to; absent = false. */
+  readonly snapshots?: boolean;
+  /** It says at every step which states count as the same; absent = false. */
+  readonly anchorKeys?: boolean;
 }
 
 /** One element of a space as a user's environment sees it: a number for discrete spaces, else an array. */

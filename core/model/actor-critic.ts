@@ -38,7 +38,7 @@ export function actorCritic(spec: ModelSpec, head: Head, network: Network): Mode
           ? { logprob: policy.logprob(inputs.actions) }
           : {}),
         ...(policy !== null && want.includes("entropy") ? { entropy: policy.entropy() } : {}),
-        ...(want.includes("value") ? { value: squeeze(outputs.critic(), [1]) } : {}),
+        ...(want.includes("value") && spec.critic !== false ? { value: squeeze(outputs.critic(), [1]) } : {}),
         ...(outputs.state !== undefined && want.includes("state") ? { state: outputs.state() } : {}),
       };
     },
@@ -63,7 +63,7 @@ export function onTrunk(spec: ModelSpec, trunk: Trunk): Model {
       ...trunk.parameters,
       ...denseSpecs("actor", trunk.width, head.outputWidth, 0.01),
       ...head.parameters,
-      ...denseSpecs("critic", trunk.width, 1, 1),
+      ...(spec.critic === false ? [] : denseSpecs("critic", trunk.width, 1, 1)),
     ],
     stateWidth: trunk.stateWidth,
     run(p, inputs) {

@@ -27,7 +27,7 @@ export function mlp(spec: Extract<ModelSpec, { kind: "mlp" }>): Model {
     parameters: [
       ...towerSpecs("actor", [input, ...spec.hidden, head.outputWidth], 0.01),
       ...head.parameters,
-      ...towerSpecs("critic", [input, ...spec.hidden, 1], 1),
+      ...(spec.critic === false ? [] : towerSpecs("critic", [input, ...spec.hidden, 1], 1)),
     ],
     stateWidth: 0,
     run(p, { observations }) {

@@ -51,6 +51,8 @@ export type ModelSpec = Architecture & {
   readonly actionSpace: Space;
   /** For Box actions; absent = gaussian. */
   readonly distribution?: BoxDistribution;
+  /** false = it estimates no values; absent = it does. */
+  readonly critic?: boolean;
 };
 
 /**

@@ -5,16 +5,16 @@
 import type { EngineInputs } from "../engine/engine.js";
 import { paddedSize } from "../engine/padded-size.js";
 import { rowCount } from "../types.js";
-import type { Batch } from "./batch.js";
+import { rowColumn, type Batch } from "./batch.js";
 import type { UpdatePlan } from "./recipe.js";
 import { selectRows, selectSteps } from "./select.js";
 
 /** The N steps of a batch as B sequences of T steps; B·T ≥ N, what lies between is padding. */
 export interface Layout {
   readonly inputs: EngineInputs;
-  /** A column of the engine [B·T] as the batch's steps have it [N]. */
+  /** A column of the engine [B·T·width] as the batch's steps have it [N·width]. */
   readonly toSteps: (column: Float32Array) => Float32Array;
-  /** A column of the batch's steps [N] where the engine has them [B·T]; 0 in the padding. */
+  /** A column of the batch's steps [N·width] where the engine has them [B·T·width]; 0 in the padding. */
   readonly toInputs: (column: Float64Array) => Float64Array;
 }
 
@@ -46,31 +46,62 @@ export const singleSteps: Arrangement = {
   layOut: stepByStep,
 };
 
+const rowLength = ({ offsets }: Batch, row: number): number => offsets[row + 1]! - offsets[row]!;
+
 export const wholeRows: Arrangement = {
   count: rowCount,
-  split: splitRows,
+  split: (batch, order, parts) =>
+    splitEvenly((row) => rowLength(batch, row), batch.inputs.steps, order, parts),
   select: selectRows,
   layOut: layOutRows,
 };
 
-/** Rows stay whole, and their steps are seen one by one. */
-const rowsOfSteps: Arrangement = { ...wholeRows, layOut: stepByStep };
+/** Rows of each group, groups in the order in which they first appear. */
+function rowsByGroup(batch: Batch): number[][] {
+  const groups = new Map<number, number[]>();
+  rowColumn(batch, "group").forEach((group, row) => {
+    const rows = groups.get(group);
+    if (rows === undefined) groups.set(group, [row]);
+    else rows.push(row);
+  });
+  return [...groups.values()];
+}
+
+const wholeGroups: Arrangement = {
+  count: (batch) => rowsByGroup(batch).length,
+  split: (batch, order, parts) => {
+    const sizes = rowsByGroup(batch).map((rows) => rows.reduce((sum, row) => sum + rowLength(batch, row), 0));
+    return splitEvenly((group) => sizes[group]!, batch.inputs.steps, order, parts);
+  },
+  select: (batch, things) => {
+    const groups = rowsByGroup(batch);
+    return selectRows(batch, Uint32Array.from([...things].flatMap((group) => groups[group]!)));
+  },
+  layOut: layOutRows,
+};
 
 export function arrangementOf(
   batch: Batch,
   minibatchesOf: UpdatePlan["minibatchesOf"] = "steps",
 ): Arrangement {
-  if (batch.initialStates.length > 0) return wholeRows;
-  return minibatchesOf === "rows" ? rowsOfSteps : singleSteps;
+  const hasMemory = batch.initialStates.length > 0;
+  if (minibatchesOf === "steps") return hasMemory ? wholeRows : singleSteps;
+  const whole = minibatchesOf === "rows" ? wholeRows : wholeGroups;
+  return hasMemory ? whole : { ...whole, layOut: stepByStep };
 }
 
-/** Cuts where the steps so far are nearest to the k-th of `parts` equal shares; a longer row takes several shares. */
-function splitRows({ offsets, inputs }: Batch, order: Uint32Array, parts: number): Uint32Array[] {
-  const share = inputs.steps / parts;
+/** Cuts where the steps so far are nearest to the k-th of `parts` equal shares; what is longer takes several shares. */
+function splitEvenly(
+  lengthOf: (thing: number) => number,
+  total: number,
+  order: Uint32Array,
+  parts: number,
+): Uint32Array[] {
+  const share = total / parts;
   const runs: Uint32Array[] = [];
   let [from, stepsAtFrom, steps, k] = [0, 0, 0, 1];
   for (let i = 0; i < order.length; i++) {
-    const length = offsets[order[i]! + 1]! - offsets[order[i]!]!;
+    const length = lengthOf(order[i]!);
     if (k < parts && steps > stepsAtFrom && steps + length / 2 > k * share) {
       runs.push(order.subarray(from, i));
       [from, stepsAtFrom] = [i, steps];
@@ -120,13 +151,15 @@ function layOutRows(batch: Batch): Layout {
       states: initialStates,
     },
     toSteps: (column) => {
-      const out = new Float32Array(steps);
+      const width = column.length / total;
+      const out = new Float32Array(steps * width);
       for (let row = 0; row < rows; row++) {
         const [from, to] = [offsets[row]!, offsets[row + 1]!];
-        out.set(column.subarray(row * longest, row * longest + to - from), from);
+        const at = row * longest;
+        out.set(column.subarray(at * width, (at + to - from) * width), from * width);
       }
       return out;
     },
-    toInputs: (column) => scatter(column, new Float64Array(total)),
+    toInputs: (column) => scatter(column, new Float64Array(room(column))),
   };
 }

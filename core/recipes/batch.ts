@@ -9,9 +9,11 @@ export type ColumnSet = Readonly<Record<string, Float64Array>>;
 export type StepInputs = Required<Pick<EngineInputs, "steps" | "observations" | "actions" | "actionMasks">>;
 
 /**
- * N steps in R ragged rows. Always present: step columns `rewards`, `behaviorLogprobs`; row columns `trajectory`
- * (same number = same trajectory in the whole fleet), `group` (same number = same task and initial state), `score` (sum
- * of the row's rewards), `truncated`.
+ * N steps in R ragged rows. Always present: step columns `rewards`, `behaviorLogprobs` (of the policy that acted),
+ * `oldLogprobs` (those that ratios are taken to: the same, unless a derive says otherwise), `versions` (of the policy that
+ * acted); row columns `trajectory` (same number = same trajectory in the whole fleet), `group` (same number = same task and
+ * initial state), `member`, `task` (same number = same task), `score` (sum of the row's rewards), `truncated`. Beside them
+ * whatever actors emitted: step extras and row counters that all rollouts have.
  */
 export interface Batch {
   /** [R+1] */
@@ -79,6 +81,15 @@ export function assembleBatch(rollouts: readonly Rollout[]): Batch {
     step += stepCount(c);
   }
   const integerActions = first.actions instanceof Int32Array;
+  const behaviorLogprobs = concat(
+    f64,
+    all((c) => c.behaviorLogprobs),
+  );
+  const ofRows = (value: (rollout: Rollout) => number): Float64Array =>
+    concat(
+      f64,
+      rollouts.map((rollout) => new Array<number>(rowCount(rollout.columns)).fill(value(rollout))),
+    );
   return {
     offsets,
     mask: concat(
@@ -116,24 +127,24 @@ export function assembleBatch(rollouts: readonly Rollout[]): Batch {
       all((c) => c.finalObservations),
     ),
     step: {
+      ...extras(columns.map(({ stepExtras }) => stepExtras)),
       rewards: concat(
         f64,
         all((c) => c.rewards),
       ),
-      behaviorLogprobs: concat(
-        f64,
-        all((c) => c.behaviorLogprobs),
-      ),
+      behaviorLogprobs,
+      oldLogprobs: behaviorLogprobs,
+      versions: concat(f64, columns.map(versionsOf)),
     },
     row: {
+      ...extras(columns.map(({ rowCounters }) => rowCounters)),
       truncated: concat(
         f64,
         all((c) => c.truncated),
       ),
-      group: concat(
-        f64,
-        rollouts.map(({ group, columns: c }) => new Array<number>(rowCount(c)).fill(group)),
-      ),
+      group: ofRows(({ group }) => group),
+      member: ofRows(({ member }) => member),
+      task: ofRows(({ task }) => numberOf(task)),
       score: concat(f64, columns.map(scoresOf)),
       trajectory: concat(
         f64,
@@ -143,6 +154,37 @@ export function assembleBatch(rollouts: readonly Rollout[]): Batch {
       ),
     },
   };
+}
+
+/** Columns by name, of those names that all rollouts have. */
+function extras(columns: readonly Readonly<Record<string, Float32Array>>[]): Record<string, Float64Array> {
+  const names = Object.keys(columns[0] ?? {}).filter((name) => columns.every((c) => c[name] !== undefined));
+  return Object.fromEntries(
+    names.map((name) => [
+      name,
+      concat(
+        (n) => new Float64Array(n),
+        columns.map((c) => c[name]!),
+      ),
+    ]),
+  );
+}
+
+function versionsOf({ versionRunLengths, versionRunValues, behaviorLogprobs }: RolloutColumns): Float64Array {
+  const versions = new Float64Array(behaviorLogprobs.length);
+  let at = 0;
+  versionRunLengths.forEach((length, k) => {
+    versions.fill(versionRunValues[k]!, at, at + length);
+    at += length;
+  });
+  return versions;
+}
+
+/** A number that is the same for the same text, in every process (FNV-1a, 32 bits). */
+function numberOf(text: string): number {
+  let hash = 0x811c9dc5;
+  for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193);
+  return hash >>> 0;
 }
 
 /** Σ rewards of each row, one rollout after the other. */

@@ -3,14 +3,23 @@ import { SkeinError } from "../errors.js";
 import type { Recipe, Requirement } from "./recipe.js";
 
 /** Step columns that every assembled batch has. */
-const RECORDED = ["rewards", "behaviorLogprobs"];
+const RECORDED = ["rewards", "behaviorLogprobs", "oldLogprobs", "versions"];
 /** Step columns that evaluating a live column adds. */
-const EVALUATED = { value: "values", logprob: "proximalLogprobs", entropy: null } as const;
+export const EVALUATED = {
+  value: "values",
+  logprob: "proximalLogprobs",
+  entropy: "entropies",
+  policy: "policies",
+} as const;
+export const OF_REFERENCE = { logprob: "referenceLogprobs", policy: "referencePolicies" } as const;
 
 /** Throws RECIPE_INVALID naming the reader, the column and what there is. */
 export function checkRecipe(recipe: Recipe): void {
-  const evaluated = recipe.evaluate.flatMap((column) => EVALUATED[column] ?? []);
-  const available = new Set<string>([...RECORDED, ...evaluated]);
+  const available = new Set<string>([
+    ...RECORDED,
+    ...recipe.evaluate.map((column) => EVALUATED[column]),
+    ...(recipe.evaluateReference ?? []).map((column) => OF_REFERENCE[column]),
+  ]);
   const expect = (reader: string, needs: readonly string[]): void => {
     for (const name of needs) {
       if (available.has(name)) continue;
@@ -26,12 +35,20 @@ export function checkRecipe(recipe: Recipe): void {
       for (const name of derive.writes) available.add(name);
     }
   }
-  for (const term of recipe.terms) expect(term.id, term.needs);
+  for (const { id, needs, weights = [], select } of recipe.terms) {
+    expect(id, [...needs, ...weights, ...(select === undefined ? [] : [select])]);
+  }
 }
 
 /** What to set in the run file where a recipe's requirement is not met. */
 const REMEDIES: Readonly<Record<Requirement, string>> = {
   groups: "groups of rollouts of the same task: set groups.size and groups.tasks",
+  value: "a network with a critic: leave model.critic out or set it to true",
+  reference: "a reference policy: set reference.policy",
+  anchors:
+    "an environment that says which states are the same: one with integer observations, or with anchorKeys in its description",
+  snapshots: "an environment that can go back to a state: one with snapshots in its description",
+  discrete: "an environment with integer actions",
 };
 
 /** Throws RECIPE_INVALID naming what is missing from a run that offers `offered`, and what to set. */

@@ -1,41 +1,75 @@
 /** Runs a recipe's slots: derives, and terms to loss and cotangents. Float64, no tensors. */
-import { addCotangent, aggregateWeights, weightedLoss } from "../algo/aggregate.js";
+import { addCotangent, aggregateWeights, scaleWeights, weightedLoss } from "../algo/aggregate.js";
 import { lossAndGate } from "../algo/arrays.js";
 import type { Columns, Cotangents, LiveColumn } from "../engine/engine.js";
 import { SkeinError } from "../errors.js";
-import { stepColumn, withColumns, type Batch } from "./batch.js";
-import type { Readings, Recipe } from "./recipe.js";
+import { stepColumn, withColumns, type Batch, type ColumnSet } from "./batch.js";
+import type { DeriveContext, Readings, Recipe, Term } from "./recipe.js";
+import { selectRows } from "./select.js";
 
 /** Applies the recipe's derives of one moment, in order. */
 export function deriveColumns(
   recipe: Recipe,
   when: "seal" | "step",
   batch: Batch,
-  readings: Readings,
+  context: DeriveContext,
 ): Batch {
   return recipe.derive
     .filter((derive) => derive.when === when)
     .reduce((current, derive) => {
       for (const name of derive.needs) stepColumn(current, name);
-      return withColumns(current, derive.run(current, readings));
+      const { rows, mask, ...columns } = derive.run(current, context);
+      const changed = withColumns(mask === undefined ? current : { ...current, mask }, columns);
+      return rows === undefined ? changed : selectRows(changed, rows);
     }, batch);
 }
 
 export interface Evaluation {
-  /** Σ coefficient·κ·φ */
+  /** Σ coefficient·κ·w·φ */
   readonly loss: number;
   readonly cotangents: Cotangents;
   /** Each term's aggregated φ (without its coefficient) under its id, and what the terms report. */
   readonly stats: Readonly<Record<string, number>>;
 }
 
-/** Live columns the terms differentiate. */
+/** Live columns that terms differentiate or derives of a minibatch read. */
 export function liveColumns(recipe: Recipe): LiveColumn[] {
-  return [...new Set(recipe.terms.map((term) => term.on))];
+  const read = recipe.derive.flatMap((derive) => derive.live ?? []);
+  return [...new Set([...recipe.terms.map((term) => term.on), ...read])];
 }
 
-/** loss and ∂loss/∂column of a minibatch, given its live columns. */
-export function evaluateTerms(recipe: Recipe, batch: Batch, live: Columns<LiveColumn>): Evaluation {
+/** κ·w of a term's steps. */
+function weightsOf(term: Term, batch: Batch): Float64Array {
+  const { select } = term;
+  const selected = select === undefined ? null : stepColumn(batch, select);
+  const mask = selected === null ? batch.mask : batch.mask.map((m, t) => (selected[t] === 0 ? 0 : m));
+  const kappa = aggregateWeights(term.aggregator, mask, batch.offsets);
+  for (const name of term.weights ?? []) scaleWeights(kappa, stepColumn(batch, name));
+  return kappa;
+}
+
+function coefficientOf({ coefficient }: Term, readings: Readings): number {
+  if (typeof coefficient === "number") return coefficient;
+  const value = readings[coefficient.tracker]?.[coefficient.name];
+  if (value !== undefined) return value;
+  throw new SkeinError(
+    "RECIPE_INVALID",
+    `recipe: no tracker shows ${coefficient.tracker}.${coefficient.name}`,
+  );
+}
+
+/** Derives what the minibatch's live columns are needed for, then loss and ∂loss/∂column. */
+export function evaluateTerms(
+  recipe: Recipe,
+  minibatch: Batch,
+  columns: Columns<LiveColumn>,
+  { readings, random }: Pick<DeriveContext, "readings" | "random">,
+): Evaluation {
+  const names = Object.keys(columns) as LiveColumn[];
+  const live: ColumnSet = Object.fromEntries(
+    names.map((name) => [name, Float64Array.from(columns[name] ?? [])]),
+  );
+  const batch = deriveColumns(recipe, "step", minibatch, { readings, live, random });
   const cotangents: Partial<Record<LiveColumn, Float64Array>> = {};
   const stats: Record<string, number> = {};
   let loss = 0;
@@ -47,14 +81,16 @@ export function evaluateTerms(recipe: Recipe, batch: Batch, live: Columns<LiveCo
         `recipe ${recipe.id}: term ${term.id} needs the live column ${term.on}`,
       );
     }
-    const out = lossAndGate(column.length);
-    Object.assign(stats, term.evaluate(Float64Array.from(column), batch, out));
-    const kappa = aggregateWeights(term.aggregator, batch.mask, batch.offsets);
-    const value = weightedLoss(kappa, out.loss);
-    loss += term.coefficient * value;
+    const { steps } = batch.inputs;
+    const out = lossAndGate(steps, column.length / steps);
+    Object.assign(stats, term.evaluate(column, batch, out));
+    const coefficient = coefficientOf(term, readings);
+    const weights = weightsOf(term, batch);
+    const value = weightedLoss(weights, out.loss);
+    loss += coefficient * value;
     stats[term.id] = value;
     const cotangent = (cotangents[term.on] ??= new Float64Array(column.length));
-    addCotangent(cotangent, kappa, out.gate, term.coefficient);
+    addCotangent(cotangent, weights, out.gate, coefficient);
   }
   return { loss, cotangents, stats };
 }

@@ -1,6 +1,7 @@
 /** The methods a run file can name. */
 import type { RunConfig } from "../config/schema.js";
 import { parseStrict, suggestion } from "../config/validate.js";
+import type { EnvironmentSpec } from "../env/environment.js";
 import { SkeinError } from "../errors.js";
 import { checkRecipe, checkRequirements } from "./check.js";
 import { bnpo } from "./bnpo.js";
@@ -11,7 +12,7 @@ import { grpo } from "./grpo.js";
 import { gspo } from "./gspo.js";
 import { litePpo } from "./lite-ppo.js";
 import { ppo } from "./ppo.js";
-import type { Recipe, RecipeDefinition, Requirement } from "./recipe.js";
+import type { ModifierDefinition, Recipe, RecipeDefinition, Requirement } from "./recipe.js";
 import { reinforcePp } from "./reinforce-pp.js";
 import { rloo } from "./rloo.js";
 import { sapo } from "./sapo.js";
@@ -22,31 +23,70 @@ export const recipeDefinitions: readonly RecipeDefinition[] = [
   ...[grpo, drGrpo, rloo, reinforcePp, gspo, cispo, bnpo, deltaL, litePpo, sapo],
 ];
 
-/** Throws RECIPE_UNKNOWN with the nearest known id. */
-export function findRecipe(id: string): RecipeDefinition {
-  const found = recipeDefinitions.find((definition) => definition.id === id);
-  if (found === undefined) {
-    const known = recipeDefinitions.map((definition) => definition.id);
-    throw new SkeinError("RECIPE_UNKNOWN", `recipe.id: no recipe "${id}".${suggestion(id, known)}`);
-  }
-  return found;
+export const modifierDefinitions: readonly ModifierDefinition[] = [];
+
+function find<D extends { readonly id: string }>(
+  known: readonly D[],
+  what: string,
+  where: string,
+  id: string,
+): D {
+  const found = known.find((definition) => definition.id === id);
+  if (found !== undefined) return found;
+  const ids = known.map((definition) => definition.id);
+  throw new SkeinError("RECIPE_UNKNOWN", `${where}: no ${what} "${id}".${suggestion(id, ids)}`);
 }
 
-/** A recipe with its parameters checked: unknown keys refused, bounds kept, defaults filled in. */
-export function resolveRecipe(choice: {
+/** Throws RECIPE_UNKNOWN with the nearest known id. */
+export function findRecipe(id: string): RecipeDefinition {
+  return find(recipeDefinitions, "recipe", "recipe.id", id);
+}
+
+/** Throws RECIPE_UNKNOWN with the nearest known id. */
+export function findModifier(id: string): ModifierDefinition {
+  return find(modifierDefinitions, "modifier", "recipe.modifiers", id);
+}
+
+interface Choice {
   readonly id: string;
   readonly params: Readonly<Record<string, unknown>>;
-}): Recipe {
+}
+
+/**
+ * A recipe with its parameters checked (unknown keys refused, bounds kept, defaults filled in), and changed by each
+ * modifier in turn.
+ */
+export function resolveRecipe(choice: Choice & { readonly modifiers?: readonly Choice[] }): Recipe {
   const definition = findRecipe(choice.id);
   const params = parseStrict(definition.params, choice.params, `recipe ${choice.id}`, ["recipe", "params"]);
-  const recipe = definition.build(params);
+  const recipe = (choice.modifiers ?? []).reduce((changed, { id, params: given }, k) => {
+    const modifier = findModifier(id);
+    const where = ["recipe", "modifiers", `${k}`, "params"];
+    return modifier.apply(changed, parseStrict(modifier.params, given, `modifier ${id}`, where));
+  }, definition.build(params));
   checkRecipe(recipe);
   return recipe;
 }
 
+/** What a run gives a recipe to work with. */
+function offersOf({ groups, reference, model }: RunFile, spec: EnvironmentSpec): Set<Requirement> {
+  const { observationSpace, actionSpace } = spec;
+  const offers: Readonly<Record<Requirement, boolean>> = {
+    groups: groups !== null,
+    value: model.critic,
+    reference: reference !== null,
+    anchors: spec.anchorKeys === true || observationSpace.kind !== "box",
+    snapshots: spec.snapshots === true,
+    discrete: actionSpace.kind === "discrete",
+  };
+  return new Set((Object.keys(offers) as Requirement[]).filter((name) => offers[name]));
+}
+
+type RunFile = Pick<RunConfig, "recipe" | "groups" | "reference" | "model">;
+
 /** `resolveRecipe` of a run, which has to offer what the recipe requires. */
-export function resolveRunRecipe(config: Pick<RunConfig, "recipe" | "groups">): Recipe {
+export function resolveRunRecipe(config: RunFile, spec: EnvironmentSpec): Recipe {
   const recipe = resolveRecipe(config.recipe);
-  checkRequirements(recipe, new Set<Requirement>(config.groups === null ? [] : ["groups"]));
+  checkRequirements(recipe, offersOf(config, spec));
   return recipe;
 }

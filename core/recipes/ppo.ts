@@ -29,7 +29,7 @@ export const ppo: RecipeDefinition<PpoParams> = {
     const window = { low: p.clipEpsilon, high: p.clipEpsilon };
     return {
       id: "ppo",
-      requires: [],
+      requires: ["value"],
       sampler: { batchSteps: p.batchSteps },
       evaluate: ["value"],
       derive: criticAdvantages(p),

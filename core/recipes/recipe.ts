@@ -6,41 +6,98 @@ import type { z } from "zod";
 import type { Aggregator } from "../algo/aggregate.js";
 import type { LossAndGate } from "../algo/arrays.js";
 import type { LiveColumn } from "../engine/engine.js";
+import type { Random } from "../random.js";
 import type { Batch, ColumnSet } from "./batch.js";
 
 /** Numbers each tracker shows, by tracker and name. */
 export type Readings = Readonly<Record<string, Readonly<Record<string, number>>>>;
 
-/** What a recipe cannot do without. groups = rows of one task from one initial state, complete (`groups` in a run file) */
-export type Requirement = "groups";
+/**
+ * What a recipe cannot do without.
+ * groups = rows of one task from one initial state, complete (`groups` in a run file) · value = a network with a critic ·
+ * reference = a policy that is held fixed (`reference` in a run file) · anchors = an environment that says which states
+ * count as the same · snapshots = an environment that can go back to a state · discrete = actions that are
+ * integers
+ */
+export type Requirement = "groups" | "value" | "reference" | "anchors" | "snapshots" | "discrete";
 
-/** When a batch is sealed. */
+/** The scores of a whole group, member by member, decide whether it may enter a batch. */
+export interface GroupFilter {
+  /** Under which filtered rollouts appear in the books. */
+  readonly reason: string;
+  readonly keep: (scores: Float64Array) => boolean;
+  /** After this many batches' worth of steps were filtered since the last batch, groups enter as they are. */
+  readonly maxBatches: number;
+}
+
+/** What may enter a batch, and when it is sealed. */
 export interface Sampler {
   /** Steps at which a batch is complete; the last rollout is taken whole. */
   readonly batchSteps: number;
+  readonly filter?: GroupFilter;
+  /** A batch has a multiple of this many groups; absent = 1. */
+  readonly bundleGroups?: number;
 }
 
-/** Detached arithmetic that adds columns. Pure. */
+/** Rows of the last batches that are trained on again, with the log-probabilities and versions they came with. */
+export interface Replay {
+  /** Batches that are remembered. */
+  readonly batches: number;
+  /** Steps that are replayed, as a share of a new batch's; groups stay whole. */
+  readonly share: number;
+}
+
+/** What a derive may know beside the batch. */
+export interface DeriveContext {
+  readonly readings: Readings;
+  /** The live columns of the minibatch at hand, detached; empty while a batch is sealed. [N] each, `policy` [N·P] */
+  readonly live: ColumnSet;
+  /** The learner's stream: what is drawn from it is the same in every run of the same seed. */
+  readonly random: Random;
+}
+
+export interface Derived {
+  readonly step?: ColumnSet;
+  readonly row?: ColumnSet;
+  /** [N] in place of the batch's. */
+  readonly mask?: Uint8Array;
+  /** Rows that make up the batch from here on, by number; one may be there several times. Only where when = "seal". */
+  readonly rows?: Uint32Array;
+}
+
+/** Detached arithmetic that adds columns, changes the mask or gathers rows. Pure but for what it draws. */
 export interface Derive {
   readonly id: string;
-  /** seal = once, on the whole batch; step = on every minibatch */
+  /** seal = once, on the whole batch; step = on every minibatch, with its live columns */
   readonly when: "seal" | "step";
   /** Step columns it reads. */
   readonly needs: readonly string[];
   /** Step columns it adds or replaces. */
   readonly writes: readonly string[];
-  run(batch: Batch, readings: Readings): { readonly step?: ColumnSet; readonly row?: ColumnSet };
+  /** Live columns it reads. */
+  readonly live?: readonly LiveColumn[];
+  run(batch: Batch, context: DeriveContext): Derived;
 }
 
-/** coefficient · Σ κ·φ(x) for one live column x. */
+/** A number that a tracker shows. */
+export interface Reading {
+  readonly tracker: string;
+  readonly name: string;
+}
+
+/** coefficient · Σ κ·w·φ(x) for one live column x. */
 export interface Term {
   readonly id: string;
   readonly on: LiveColumn;
-  readonly coefficient: number;
+  readonly coefficient: number | Reading;
   readonly aggregator: Aggregator;
   /** Step columns it reads. */
   readonly needs: readonly string[];
-  /** Writes φ and ∂φ/∂x for each step; may return numbers worth watching. */
+  /** Step columns whose product is w; what it weighs down stays in the denominator. */
+  readonly weights?: readonly string[];
+  /** A step column of 0 and 1: where it is 0 the step is masked, for this term alone. */
+  readonly select?: string;
+  /** Writes φ [N] and ∂φ/∂x, [N] or for `policy` [N·P]; may return numbers worth watching. */
   evaluate(live: Float64Array, batch: Batch, out: LossAndGate): Readonly<Record<string, number>>;
 }
 
@@ -48,6 +105,8 @@ export interface Term {
 export interface Tracker<S = unknown> {
   readonly initial: S;
   observe(state: S, batch: Batch): S;
+  /** Once the batch is trained: `stats` are the means that its terms reported. */
+  conclude?(state: S, stats: Readonly<Record<string, number>>): S;
   read(state: S): Readonly<Record<string, number>>;
 }
 
@@ -55,8 +114,11 @@ export interface Tracker<S = unknown> {
 export interface UpdatePlan {
   readonly epochs: number;
   readonly minibatches: number;
-  /** What minibatches are made of: rows where something of a row is summed over its steps. */
-  readonly minibatchesOf: "steps" | "rows";
+  /**
+   * What minibatches are made of: rows where something of a row is summed over its steps, groups where a derive of a
+   * minibatch compares the rows of a group.
+   */
+  readonly minibatchesOf: "steps" | "rows" | "groups";
   readonly learningRate: number;
   /** Learning rate falls linearly to 0 at stop.envSteps. */
   readonly anneal: boolean;
@@ -64,17 +126,22 @@ export interface UpdatePlan {
   readonly adamEpsilon: number;
   /** Epochs end early once KL(π_behaviour ‖ π) of a minibatch, nats, exceeds this; null = never. */
   readonly targetKl: number | null;
+  /** First batches of a run that only trackers see: the policy stays as it is. Absent = 0 */
+  readonly observeBatches?: number;
 }
 
 export interface Recipe {
   readonly id: string;
   readonly requires: readonly Requirement[];
   readonly sampler: Sampler;
+  readonly replay?: Replay;
   /**
-   * Live columns computed with the weights at hand when the batch is sealed. `value` adds the step column
-   * `values` and the row column `bootstrapValues`, `logprob` adds `proximalLogprobs`.
+   * Live columns computed with the weights at hand when the batch is sealed. `value` adds the step column `values` and the
+   * row column `bootstrapValues`, `logprob` adds `proximalLogprobs`, `entropy` `entropies`, `policy` `policies` [N·P].
    */
   readonly evaluate: readonly LiveColumn[];
+  /** The same of the reference policy: `referenceLogprobs`, `referencePolicies` [N·P]. */
+  readonly evaluateReference?: readonly ("logprob" | "policy")[];
   readonly derive: readonly Derive[];
   readonly terms: readonly Term[];
   readonly trackers: Readonly<Record<string, Tracker>>;
@@ -86,6 +153,16 @@ export interface Source {
   /** exact = checked against code or the paper's text; note = against what others write of it; derived = worked out here */
   readonly confidence: "exact" | "note" | "derived";
   readonly checked: string;
+}
+
+/** A change that any recipe can have, by name. */
+export interface ModifierDefinition<P = unknown> {
+  readonly id: string;
+  /** One line, with the paper. */
+  readonly summary: string;
+  readonly source: Source;
+  readonly params: z.ZodType<P>;
+  apply(recipe: Recipe, params: P): Recipe;
 }
 
 /** A method by name: its parameters, with bounds and defaults, and the recipe they make. */

@@ -48,7 +48,7 @@ export function scaleRewards(tracker: string): Derive {
     when: "seal",
     needs: ["rewards"],
     writes: ["rewards"],
-    run(batch, readings) {
+    run(batch, { readings }) {
       const scale = 1 / ((readings[tracker]?.["std"] ?? 1) + 1e-8);
       return { step: { rewards: stepColumn(batch, "rewards").map((r) => clamp(r * scale, -CLIP, CLIP)) } };
     },

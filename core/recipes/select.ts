@@ -118,18 +118,19 @@ export function withFinalSteps(batch: Batch): Batch {
   };
 }
 
-/** A column [N+R] of `withFinalSteps(batch)`: what belongs to the steps [N], and to the rows' final observations [R]. */
+/** A column [(N+R)·width] of `withFinalSteps(batch)`: what belongs to the steps [N·width], and to the rows' final observations [R·width]. */
 export function splitFinalSteps(
   batch: Batch,
   column: Float64Array,
 ): { readonly steps: Float64Array; readonly finals: Float64Array } {
   const rows = rowCount(batch);
-  const steps = new Float64Array(batch.inputs.steps);
-  const finals = new Float64Array(rows);
+  const width = column.length / (batch.inputs.steps + rows);
+  const steps = new Float64Array(batch.inputs.steps * width);
+  const finals = new Float64Array(rows * width);
   for (let row = 0; row < rows; row++) {
     const [from, to] = [batch.offsets[row]!, batch.offsets[row + 1]!];
-    steps.set(column.subarray(from + row, to + row), from);
-    finals[row] = column[to + row]!;
+    steps.set(column.subarray((from + row) * width, (to + row) * width), from * width);
+    finals.set(column.subarray((to + row) * width, (to + row + 1) * width), row * width);
   }
   return { steps, finals };
 }

@@ -31,7 +31,7 @@ export const spoSimple: RecipeDefinition<z.output<typeof params>> = {
     const surrogate = spo({ epsilon: p.clipEpsilon });
     return {
       id: "spo-simple",
-      requires: [],
+      requires: ["value"],
       sampler: { batchSteps: p.batchSteps },
       evaluate: ["value"],
       derive: criticAdvantages(p),

@@ -2,7 +2,7 @@
 import type { Aggregator } from "../algo/aggregate.js";
 import { tokenMean } from "../algo/aggregate.js";
 import { entropyBonus } from "../algo/entropy.js";
-import { approximateKl } from "../algo/kl.js";
+import { approximateKl, klK3 } from "../algo/kl.js";
 import { sequenceLogRatios, tokenLogRatios } from "../algo/ratio.js";
 import { explainedVariance, maskedMean } from "../algo/statistics.js";
 import { clipFraction, type ClipEpsilon, type Surrogate } from "../algo/surrogates.js";
@@ -10,29 +10,37 @@ import { clippedValueLoss, squaredValueLoss } from "../algo/value-loss.js";
 import { stepColumn } from "./batch.js";
 import type { Term } from "./recipe.js";
 
-export interface PolicyTermOptions {
+export interface PolicyTermOptions extends Pick<Term, "weights" | "select"> {
+  readonly id?: string;
   readonly surrogate: Surrogate;
   readonly aggregator: Aggregator;
   /** token = each step has its own ratio; sequence = all steps of a row have the row's (GSPO) */
   readonly ratio?: "token" | "sequence";
   /** What `clipFraction` counts beyond; null = the surrogate clips nothing. */
   readonly window: ClipEpsilon | null;
+  /** The step column that A is; absent = `advantages` */
+  readonly advantages?: string;
 }
 
-/** −A times what the surrogate makes of the ratio π/π_behaviour; reports `klK3` and `clipFraction`. */
-export function policyTerm({ surrogate, aggregator, ratio = "token", window }: PolicyTermOptions): Term {
+/** −A times what the surrogate makes of the ratio π/π_old; reports `klK3` and `clipFraction`. */
+export function policyTerm({
+  id = "policyLoss",
+  surrogate,
+  aggregator,
+  ratio = "token",
+  window,
+  advantages: column = "advantages",
+  ...rest
+}: PolicyTermOptions): Term {
   return {
-    id: "policyLoss",
-    on: "logprob",
-    coefficient: 1,
-    aggregator,
-    needs: ["advantages", "behaviorLogprobs"],
+    ...{ id, on: "logprob", coefficient: 1, aggregator, ...rest },
+    needs: [column, "oldLogprobs"],
     evaluate(logprobs, batch, out) {
       const { mask, offsets } = batch;
-      const behavior = stepColumn(batch, "behaviorLogprobs");
-      const advantages = stepColumn(batch, "advantages");
-      const ofTokens = tokenLogRatios(logprobs, behavior);
-      const logRatios = ratio === "token" ? ofTokens : sequenceLogRatios(logprobs, behavior, mask, offsets);
+      const old = stepColumn(batch, "oldLogprobs");
+      const advantages = stepColumn(batch, column);
+      const ofTokens = tokenLogRatios(logprobs, old);
+      const logRatios = ratio === "token" ? ofTokens : sequenceLogRatios(logprobs, old, mask, offsets);
       surrogate({ logprobs, logRatios, advantages }, out);
       return {
         klK3: approximateKl(ofTokens, mask),
@@ -62,6 +70,18 @@ export function valueTerm({
       const valueTargets = stepColumn(batch, "returns");
       lossOf({ values, oldValues: stepColumn(batch, "values"), valueTargets }, out);
       return { explainedVariance: explainedVariance(values, valueTargets, batch.mask) };
+    },
+  };
+}
+
+/** β·k3(π ‖ π_reference), unbiased in value (Schulman 2020); reports `referenceKl`. */
+export function referenceKlTerm(coefficient: Term["coefficient"], aggregator: Aggregator): Term {
+  return {
+    ...{ id: "referenceKl", on: "logprob", coefficient, aggregator },
+    needs: ["referenceLogprobs"],
+    evaluate(logprobs, batch, out) {
+      klK3({ logprobs, refLogprobs: stepColumn(batch, "referenceLogprobs") }, out);
+      return {};
     },
   };
 }

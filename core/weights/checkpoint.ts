@@ -42,6 +42,8 @@ export interface Checkpoint {
   readonly weights: WeightsSnapshot;
   /** Moments `m/<parameter>` and `v/<parameter>`. */
   readonly optimizer: readonly NamedTensor[];
+  /** Weights of the reference policy; empty = there is none. */
+  readonly reference: readonly NamedTensor[];
 }
 
 const FORMAT = "skein-checkpoint-2";
@@ -82,7 +84,12 @@ const outcomesSchema: z.ZodType<readonly Outcome[]> = z.array(
 function tensorsOf(checkpoint: Checkpoint): NamedTensor[] {
   const renamed = (prefix: string, tensors: readonly NamedTensor[]): NamedTensor[] =>
     tensors.map((tensor) => ({ ...tensor, name: `${prefix}/${tensor.name}` }));
-  return [...renamed("weights", checkpoint.weights.tensors), ...renamed("optimizer", checkpoint.optimizer)];
+  const { weights, optimizer, reference } = checkpoint;
+  return [
+    ...renamed("weights", weights.tensors),
+    ...renamed("optimizer", optimizer),
+    ...renamed("reference", reference),
+  ];
 }
 
 function hashTensors(hash: Hash, tensors: readonly NamedTensor[]): Hash {
@@ -146,6 +153,7 @@ function decode(bytes: Uint8Array, where: string): Checkpoint {
     outcomes: outcomesSchema.parse(JSON.parse(outcomes)),
     weights: { version: parsed.policyVersion, tensors: under("weights") },
     optimizer: under("optimizer"),
+    reference: under("reference"),
   };
 }
 

@@ -52,6 +52,9 @@ const MEMBER_SHARE = 0.9;
 /** Members whose mean length says how long the next will be: episodes change their length as the policy learns. */
 const MEMBERS_REMEMBERED = 32;
 
+/** States of a member that the learner has or had. */
+const AT_LEARNER: readonly RequestRow["state"][] = ["held", "trained", "stale", "filtered"];
+
 export class GroupWork implements WorkSource {
   private readonly backlog: Backlog;
   private readonly groups: Groups;
@@ -111,7 +114,7 @@ export class GroupWork implements WorkSource {
     this.learnFrom(before, row);
     const group = this.groups.find(row.group);
     if (group === null || group.state === "sealed") return;
-    const there = this.atLearner(group, group.state === "void" ? ["trained"] : ["held", "trained", "stale"]);
+    const there = this.atLearner(group, group.state === "void" ? ["trained"] : AT_LEARNER);
     if (there.length === group.size) this.seal(group, there);
   }
 
@@ -231,7 +234,7 @@ export class GroupWork implements WorkSource {
       this.groups.recordStraggler(row, steps);
       requests.settle(row, { state: "failed", reason, version: -1, finalFrom: null });
     }
-    const lengths = this.atLearner(group, ["held", "trained", "stale", "filtered"]).map(lengthOf);
+    const lengths = this.atLearner(group, AT_LEARNER).map(lengthOf);
     store.afterCommit(() => events.onVoid(group.group, why, lengths, stragglers));
   }
 }

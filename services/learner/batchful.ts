@@ -11,6 +11,8 @@ export interface Lag {
 export interface Batchful {
   readonly rollouts: readonly Rollout[];
   readonly steps: number;
+  /** Returns of the episodes that the recipe's filter kept out since the batch before. */
+  readonly filteredReturns: readonly Float32Array[];
   /** Version at training − oldest version in the rollout: rollout by rollout the sum of the two below. */
   readonly policyLag: Lag;
   /** Version at arrival − oldest version. */
@@ -24,8 +26,13 @@ function lagOf(lags: readonly number[]): Lag {
 }
 
 /** `version`: of the weights that it is trained on. */
-export function batchfulOf(batch: readonly Held[], version: number): Batchful {
+export function batchfulOf(
+  batch: readonly Held[],
+  version: number,
+  filteredReturns: readonly Float32Array[],
+): Batchful {
   return {
+    filteredReturns,
     rollouts: batch.map(({ rollout }) => rollout),
     steps: batch.reduce((sum, { steps }) => sum + steps, 0),
     policyLag: lagOf(batch.map(({ oldestVersion }) => version - oldestVersion)),

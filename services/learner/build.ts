@@ -48,9 +48,9 @@ async function newestCheckpoint(runFolder: string, warn: (message: string) => vo
 }
 
 /** What a checkpoint holds of training itself. */
-function trainerStateOf({ weights, optimizer, state }: Checkpoint): TrainerState {
+function trainerStateOf({ weights, optimizer, reference, state }: Checkpoint): TrainerState {
   const { random, trackers, optimizerSteps } = state;
-  return { weights, optimizer: { steps: optimizerSteps, tensors: optimizer }, random, trackers };
+  return { weights, optimizer: { steps: optimizerSteps, tensors: optimizer }, random, trackers, reference };
 }
 
 export interface LearnerPlace {
@@ -93,7 +93,7 @@ export async function buildLearner(
   const settlements = new Settlements(resumed?.policyVersion ?? -1, checkpoint?.outcomes);
   const groupSize = config.groups?.size ?? null;
   const intake = new Intake({
-    batchSteps: recipe.sampler.batchSteps,
+    sampler: recipe.sampler,
     maxPolicyLag: config.staleness.maxPolicyLag,
     seats: config.deterministic ? config.actors.processes * config.actors.threads : null,
     groupSize,
@@ -103,6 +103,7 @@ export async function buildLearner(
     books: new Books(ledger, settlements, metrics),
     metrics,
     progress: () => watchdog.progress(),
+    notice: (message) => notice("warn", message),
   });
   const folder = keep(
     await RunFolder.open(runFolder, {

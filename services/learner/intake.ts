@@ -12,18 +12,20 @@
  * learner waits and what it holds makes no batch; senders bound what they have sent and is not taken.
  */
 import type { RunConfig } from "../../core/config/schema.js";
+import type { Sampler } from "../../core/recipes/recipe.js";
 import type { LearnerMetrics } from "../../core/telemetry/metrics.js";
 import type { Count, RolloutDelivery } from "../../core/transport/transport.js";
 import { stepCount, type Rollout } from "../../core/types.js";
 import { batchfulOf, type Batchful } from "./batchful.js";
 import { DUPLICATE, REFUSED, STALE, summaryOf, VOIDED, type Books, type Said } from "./books.js";
 import { placeOf, plus, type Ledger, type Place } from "./ledger.js";
-import { ReadyQueue, type Held } from "./ready-queue.js";
+import { FilterGate } from "./filter-gate.js";
+import { ReadyQueue, type Held, type Unit } from "./ready-queue.js";
 import { oldestVersion, type RolloutCheck } from "./rollout-check.js";
 import { ANY_VERSION } from "./settlements.js";
 
 export interface IntakeOptions {
-  readonly batchSteps: number;
+  readonly sampler: Sampler;
   readonly maxPolicyLag: RunConfig["staleness"]["maxPolicyLag"];
   /** Not null: a batch is the next fragment of each of these seats, in seat order. */
   readonly seats: number | null;
@@ -36,6 +38,8 @@ export interface IntakeOptions {
   readonly metrics: LearnerMetrics;
   /** Called for every rollout that is held. */
   readonly progress: () => void;
+  /** Told what the user should know. */
+  readonly notice: (message: string) => void;
 }
 
 const keyOf = ({ stream, number }: Place): string => `${stream}:${number}`;
@@ -44,12 +48,15 @@ export class Intake {
   /** Steps that are taken at most, the last rollout whole, while there is a batch to train on. */
   readonly capacitySteps: number;
   private readonly ready: ReadyQueue;
+  /** null = every group may enter a batch */
+  private readonly filter: FilterGate | null;
   /** Arrived before `begin`. */
   private early: RolloutDelivery[] = [];
   private readonly all = new Map<string, Held>();
   private inTraining: Held[] = [];
   /** Held, and their senders have no room yet; in the order of arrival. */
   private untaken: Held[] = [];
+  private readonly filteredReturns: Float32Array[] = [];
   private takenSteps = 0;
   private waiting: (() => void) | null = null;
   private version: number | null = null;
@@ -57,9 +64,11 @@ export class Intake {
   private heldCount: Count = { rollouts: 0, steps: 0 };
 
   constructor(private readonly options: IntakeOptions) {
-    this.ready = new ReadyQueue(options);
+    const { batchSteps, filter, bundleGroups = 1 } = options.sampler;
+    this.ready = new ReadyQueue({ ...options, batchSteps, bundle: bundleGroups });
+    this.filter = filter === undefined ? null : new FilterGate(filter, batchSteps, options.notice);
     this.receivedCount = options.ledger.total;
-    this.capacitySteps = (options.maxPolicyLag + 2) * options.batchSteps;
+    this.capacitySteps = (options.maxPolicyLag + 2) * batchSteps;
     options.metrics.heldStepsCapacity.set(this.capacitySteps);
   }
 
@@ -115,8 +124,9 @@ export class Intake {
     while (!signal.aborted) {
       const batch = this.ready.takeBatch();
       if (batch !== null) {
+        this.filter?.batchBegins();
         this.inTraining.push(...batch);
-        return batchfulOf(batch, this.version!);
+        return batchfulOf(batch, this.version!, this.filteredReturns.splice(0));
       }
       const changed = this.change(signal);
       this.makeRoom();
@@ -200,6 +210,7 @@ export class Intake {
     this.options.progress();
     const whole = this.ready.add(held);
     if (whole !== null && whole.oldestVersion < this.oldestWanted) this.dropStale();
+    else if (whole !== null) this.dropUnwanted(whole);
     this.makeRoom();
     this.waiting?.();
   }
@@ -209,6 +220,17 @@ export class Intake {
     for (const held of this.ready.takeOlderThan(this.oldestWanted)) {
       this.options.metrics.staleRows.inc(held.rows);
       this.finish(held, STALE, ANY_VERSION);
+    }
+  }
+
+  /** A group that the recipe lets into no batch. */
+  private dropUnwanted(unit: Unit): void {
+    if (this.filter === null || this.filter.admits(unit)) return;
+    this.ready.drop(unit);
+    const said = { verdict: "filtered", reason: this.filter.reason, version: -1 } as const;
+    for (const held of unit.held) {
+      this.filteredReturns.push(held.rollout.columns.rowCounters["episodeReturn"] ?? new Float32Array(0));
+      this.finish(held, said, ANY_VERSION);
     }
   }
 

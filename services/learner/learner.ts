@@ -215,7 +215,7 @@ export class Learner {
 
   private async train(batchful: Batchful): Promise<Readonly<Record<string, number>>> {
     const { training, intake, metrics, log, now, watchdog } = this.options;
-    const { rollouts, steps } = batchful;
+    const { rollouts, steps, filteredReturns } = batchful;
     // Read before the rollouts are moved away.
     const returns = rollouts.map(({ columns }) => columns.rowCounters["episodeReturn"]?.slice());
     const from = now();
@@ -231,7 +231,7 @@ export class Learner {
     log.debug({ version: this.policyVersion, rollouts: ids, seconds, ...result.stats }, "batch trained");
     intake.trained(this.policyVersion);
     watchdog.progress();
-    for (const part of returns) this.episodes.add(part);
+    for (const part of [...filteredReturns, ...returns]) this.episodes.add(part);
     this.updates += result.updates;
     this.envSteps += steps;
     recordBatch(metrics, batchful, result, now() - from);
@@ -292,11 +292,12 @@ export class Learner {
 
   private async snapshot(): Promise<Checkpoint> {
     const { config, training, ledger, settlements } = this.options;
-    const { weights, optimizer, random, trackers } = await training.state();
+    const { weights, optimizer, random, trackers, reference } = await training.state();
     return {
       config,
       weights: { ...weights, version: this.policyVersion },
       optimizer: optimizer.tensors,
+      reference,
       outcomes: settlements.unconfirmedDone,
       state: {
         policyVersion: this.policyVersion,

@@ -38,6 +38,8 @@ export interface ReadyOptions {
   readonly seats: number | null;
   /** Members of a group; null = fragments. */
   readonly groupSize: number | null;
+  /** A batch has a multiple of this many units. */
+  readonly bundle: number;
 }
 
 export class ReadyQueue {
@@ -76,6 +78,11 @@ export class ReadyQueue {
     return old.flatMap(({ held }) => held);
   }
 
+  /** Takes out one that is whole. */
+  drop(unit: Unit): void {
+    this.remove([unit]);
+  }
+
   /** The next batch, where there is one. */
   takeBatch(): Held[] | null {
     const { seats } = this.options;
@@ -89,7 +96,9 @@ export class ReadyQueue {
     if (this.steps < this.options.batchSteps) return null;
     let steps = 0;
     const last = this.units.findIndex((unit) => (steps += unit.steps) >= this.options.batchSteps);
-    return this.units.slice(0, last + 1);
+    const { bundle } = this.options;
+    const count = Math.ceil((last + 1) / bundle) * bundle;
+    return count > this.units.length ? null : this.units.slice(0, count);
   }
 
   private nextOfEach(seats: number): Unit[] | null {

@@ -5,9 +5,11 @@ import type { OutputColumn } from "../../core/model/model.js";
 import type { Random } from "../../core/random.js";
 import { arrangementOf, wholeRows } from "../../core/recipes/arrangement.js";
 import { withColumns, type Batch } from "../../core/recipes/batch.js";
+import { EVALUATED, OF_REFERENCE } from "../../core/recipes/check.js";
 import { deriveColumns, evaluateTerms, liveColumns } from "../../core/recipes/evaluate.js";
-import type { Readings, Recipe } from "../../core/recipes/recipe.js";
+import type { DeriveContext, Recipe } from "../../core/recipes/recipe.js";
 import { selectRows, splitFinalSteps, withFinalSteps } from "../../core/recipes/select.js";
+import { SkeinError } from "../../core/errors.js";
 import { rowCount } from "../../core/types.js";
 
 /** Steps per forward call while a batch is evaluated, about: bounds memory, not results. */
@@ -22,45 +24,69 @@ export interface BatchResult {
   readonly stats: Readonly<Record<string, number>>;
 }
 
+/** What only a forward pass is asked of. */
+export type Forward = Pick<Engine, "forward">;
+
 /**
- * Forward over every row and the observation it ends with: [N+R] each, as `withFinalSteps` orders them. In pieces,
- * yielding to the event loop between them.
+ * Forward over every row and the observation it ends with: [(N+R)·width] each, as `withFinalSteps` orders them. In
+ * pieces, yielding to the event loop between them.
  */
 async function forwardRows<K extends OutputColumn>(
-  engine: Engine,
+  engine: Forward,
   batch: Batch,
   want: readonly K[],
 ): Promise<Record<K, Float64Array>> {
   const rows = rowCount(batch);
   const { steps } = batch.inputs;
-  const empty = want.map((column) => [column, new Float64Array(steps + rows)]);
-  const result = Object.fromEntries(empty) as Record<K, Float64Array>;
+  const result: Partial<Record<K, Float64Array>> = {};
   const arrangement = arrangementOf(batch);
   let at = 0;
   for (const part of wholeRows.split(batch, firstTo(rows), Math.ceil(steps / EVALUATE_STEPS))) {
     const piece = withFinalSteps(selectRows(batch, part));
     const layout = arrangement.layOut(piece);
     const columns = await engine.forward(layout.inputs, want);
-    for (const column of want) result[column].set(layout.toSteps(columns[column]), at);
+    for (const column of want) {
+      const made = layout.toSteps(columns[column]);
+      const width = made.length / piece.inputs.steps;
+      (result[column] ??= new Float64Array((steps + rows) * width)).set(made, at * width);
+    }
     at += piece.inputs.steps;
     await nextTurn();
   }
-  return result;
+  return result as Record<K, Float64Array>;
 }
 
-/** Adds the columns that the recipe wants computed with the weights at hand. */
-async function evaluateColumns(engine: Engine, recipe: Recipe, batch: Batch): Promise<Batch> {
-  if (recipe.evaluate.length === 0) return batch;
-  const columns = await forwardRows(engine, batch, recipe.evaluate);
+/** Adds the columns that the recipe wants computed with the weights at hand, and with those of the reference policy. */
+async function evaluateColumns(
+  engine: Forward,
+  reference: Forward | null,
+  recipe: Recipe,
+  batch: Batch,
+): Promise<Batch> {
   const step: Record<string, Float64Array> = {};
   const row: Record<string, Float64Array> = {};
-  if (recipe.evaluate.includes("logprob")) {
-    step["proximalLogprobs"] = splitFinalSteps(batch, columns.logprob).steps;
-  }
-  if (recipe.evaluate.includes("value")) {
-    const { steps, finals } = splitFinalSteps(batch, columns.value);
-    step["values"] = steps;
-    row["bootstrapValues"] = finals;
+  const add = async <K extends LiveColumn>(
+    from: Forward,
+    want: readonly K[],
+    names: Readonly<Record<K, string>>,
+  ): Promise<void> => {
+    const columns = await forwardRows(from, batch, want);
+    for (const column of want) {
+      const { steps, finals } = splitFinalSteps(batch, columns[column]);
+      step[names[column]] = steps;
+      if (column === "value") row["bootstrapValues"] = finals;
+    }
+  };
+  if (recipe.evaluate.length > 0) await add(engine, recipe.evaluate, EVALUATED);
+  const ofReference = recipe.evaluateReference ?? [];
+  if (ofReference.length > 0) {
+    if (reference === null) {
+      throw new SkeinError(
+        "RECIPE_INVALID",
+        `recipe ${recipe.id}: no reference policy; set reference.policy`,
+      );
+    }
+    await add(reference, ofReference, OF_REFERENCE);
   }
   return withColumns(batch, { step, row });
 }
@@ -96,18 +122,25 @@ class Means {
   }
 }
 
-/** Trains on `batch` in place. `learningRate` is the one in force; `random` shuffles the minibatches. */
+export interface BatchContext extends Pick<DeriveContext, "readings"> {
+  /** null = there is none */
+  readonly reference: Forward | null;
+  /** The one in force. */
+  readonly learningRate: number;
+  /** Shuffles the minibatches, and is what derives draw from. */
+  readonly random: Random;
+}
+
 export async function trainBatch(
   engine: Engine,
   recipe: Recipe,
   batch: Batch,
-  readings: Readings,
-  learningRate: number,
-  random: Random,
+  { readings, reference, learningRate, random }: BatchContext,
 ): Promise<BatchResult> {
   const { epochs, minibatches, minibatchesOf, maxGradNorm, adamEpsilon, targetKl } = recipe.update;
   const step = { learningRate, maxGradNorm, epsilon: adamEpsilon, beta1: 0.9, beta2: 0.999 };
-  const sealed = deriveColumns(recipe, "seal", await evaluateColumns(engine, recipe, batch), readings);
+  const evaluated = await evaluateColumns(engine, reference, recipe, batch);
+  const sealed = deriveColumns(recipe, "seal", evaluated, { readings, live: {}, random });
   const arrangement = arrangementOf(sealed, minibatchesOf);
   const order = firstTo(arrangement.count(sealed));
   const want = liveColumns(recipe);
@@ -118,14 +151,15 @@ export async function trainBatch(
   for (let epoch = 0; epoch < epochs && !klExceeded; epoch++) {
     random.shuffle(order);
     for (const things of arrangement.split(sealed, order, minibatches)) {
-      const minibatch = deriveColumns(recipe, "step", arrangement.select(sealed, things), readings);
+      const minibatch = arrangement.select(sealed, things);
       const layout = arrangement.layOut(minibatch);
       let stats: Readonly<Record<string, number>> = {};
       const { gradNorm, applied } = await engine.update(
         layout.inputs,
         want,
         (live) => {
-          const evaluation = evaluateTerms(recipe, minibatch, mapColumns(live, layout.toSteps));
+          const columns = mapColumns(live, layout.toSteps);
+          const evaluation = evaluateTerms(recipe, minibatch, columns, { readings, random });
           stats = { ...evaluation.stats, loss: evaluation.loss };
           return mapColumns(evaluation.cotangents, layout.toInputs);
         },

@@ -9,8 +9,9 @@ import { initialWeights } from "../../core/model/init.js";
 import type { Model } from "../../core/model/model.js";
 import { deriveSeed, Random, type RandomState } from "../../core/random.js";
 import { assembleBatch } from "../../core/recipes/batch.js";
-import type { Readings, Recipe } from "../../core/recipes/recipe.js";
-import type { Rollout, WeightsSnapshot } from "../../core/types.js";
+import type { Readings, Recipe, Tracker } from "../../core/recipes/recipe.js";
+import type { NamedTensor, Rollout, WeightsSnapshot } from "../../core/types.js";
+import { ReplayBuffer } from "./replay-buffer.js";
 import { TimedEngine } from "./timed-engine.js";
 import { trainBatch, type BatchResult } from "./train-batch.js";
 
@@ -23,6 +24,15 @@ export interface TrainerStart {
   readonly random: RandomState;
   /** State of each of the recipe's trackers by name; one that is missing begins anew. */
   readonly trackers: Readonly<Record<string, unknown>>;
+  /** Weights of the reference policy; empty = the recipe has none. */
+  readonly reference: readonly NamedTensor[];
+}
+
+/** A policy that ratios and penalties are measured against. */
+export interface ReferencePolicy {
+  readonly engine: Engine;
+  /** Versions after which it becomes the policy of then; 0 = never. */
+  readonly refreshEvery: number;
 }
 
 /** What a trainer that goes on in exactly the same way begins with. */
@@ -58,13 +68,17 @@ export interface Training {
 /** Version 0 of `model`. */
 export function freshStart(model: Model, seed: number): TrainerStart {
   const random = new Random(deriveSeed(seed, "learner")).state();
-  return { weights: initialWeights(model, seed), optimizer: null, random, trackers: {} };
+  const weights = initialWeights(model, seed);
+  return { weights, optimizer: null, random, trackers: {}, reference: weights.tensors };
 }
+
+const NOT_TRAINED: BatchResult = { updates: 0, skipped: 0, stats: {} };
 
 export class Trainer implements Training {
   private readonly engine: TimedEngine;
   private readonly random: Random;
   private readonly trackers: Map<string, unknown>;
+  private readonly replay: ReplayBuffer | null;
   /** Of the weights at hand, as the caller counts. */
   private version: number;
 
@@ -74,10 +88,13 @@ export class Trainer implements Training {
     engine: Engine,
     start: TrainerStart,
     private readonly now: () => number,
+    private readonly reference: ReferencePolicy | null = null,
   ) {
     engine.load(start.weights);
     if (start.optimizer !== null) engine.loadOptimizerState(start.optimizer);
+    reference?.engine.load({ version: start.weights.version, tensors: start.reference });
     this.engine = new TimedEngine(engine, now);
+    this.replay = recipe.replay === undefined ? null : new ReplayBuffer(recipe.replay);
     this.random = Random.fromState(start.random);
     this.version = start.weights.version;
     this.trackers = new Map(
@@ -94,13 +111,23 @@ export class Trainer implements Training {
     const { recipe, engine, now } = this;
     const { forwardSeconds, updateSeconds } = engine;
     const from = now();
-    const batch = assembleBatch(rollouts);
-    for (const [name, tracker] of Object.entries(recipe.trackers)) {
-      this.trackers.set(name, tracker.observe(this.trackers.get(name), batch));
-    }
+    const fresh = assembleBatch(rollouts);
+    this.track((tracker, state) => tracker.observe(state, fresh));
+    const again = this.replay?.draw(rollouts, this.random) ?? [];
+    const batch = again.length === 0 ? fresh : assembleBatch([...rollouts, ...again]);
     const assembled = now();
-    const result = await trainBatch(engine, recipe, batch, this.readings(), learningRate, this.random);
+    const result =
+      version <= (recipe.update.observeBatches ?? 0)
+        ? NOT_TRAINED
+        : await trainBatch(engine, recipe, batch, {
+            readings: this.readings(),
+            reference: this.reference?.engine ?? null,
+            learningRate,
+            random: this.random,
+          });
+    this.track((tracker, state) => tracker.conclude?.(state, result.stats) ?? state);
     this.version = version;
+    this.refreshReference();
     const evaluate = engine.forwardSeconds - forwardSeconds;
     const update = engine.updateSeconds - updateSeconds;
     const derive = Math.max(0, now() - assembled - evaluate - update);
@@ -117,11 +144,25 @@ export class Trainer implements Training {
       optimizer: this.engine.optimizerState(),
       random: this.random.state(),
       trackers: Object.fromEntries(this.trackers),
+      reference: this.reference?.engine.weights(this.version).tensors ?? [],
     });
   }
 
   close(): void {
     this.engine.close();
+    this.reference?.engine.close();
+  }
+
+  private refreshReference(): void {
+    if (this.reference === null) return;
+    const { engine, refreshEvery } = this.reference;
+    if (refreshEvery > 0 && this.version % refreshEvery === 0) engine.load(this.weights);
+  }
+
+  private track(change: (tracker: Tracker, state: unknown) => unknown): void {
+    for (const [name, tracker] of Object.entries(this.recipe.trackers)) {
+      this.trackers.set(name, change(tracker, this.trackers.get(name)));
+    }
   }
 
   private readings(): Readings {

@@ -1,12 +1,29 @@
 /** The training thread: a trainer and its engine. Runs for the life of the learner as the one task of its pool. */
 import { createEngine } from "../../core/engine/select.js";
+import type { RunConfig } from "../../core/config/schema.js";
 import { createModel } from "../../core/model/create.js";
+import type { Model } from "../../core/model/model.js";
 import { resolveRecipe } from "../../core/recipes/index.js";
 import { steadySeconds } from "../../core/services.js";
 import { serve, type Work } from "../../core/threads/serve.js";
 import { loadEnvironment } from "../../envs/index.js";
 import type { FromThread, ThreadStart, ToThread } from "./messages.js";
-import { freshStart, Trainer } from "./trainer.js";
+import { readCheckpoint } from "../../core/weights/checkpoint.js";
+import { freshStart, Trainer, type ReferencePolicy, type TrainerStart } from "./trainer.js";
+
+/** Version 0, with the reference policy that the run file names. */
+async function firstStart({ run, reference }: RunConfig, model: Model): Promise<TrainerStart> {
+  const start = freshStart(model, run.seed);
+  if (reference === null || reference.policy === "initial") return start;
+  const { weights } = await readCheckpoint(reference.policy);
+  return { ...start, reference: weights.tensors };
+}
+
+/** A second engine of the same network; its weights come with the trainer's start. */
+async function openReference(config: RunConfig, model: Model): Promise<ReferencePolicy> {
+  const { engine } = await createEngine(config.engine, model, { threads: config.learner.engineThreads });
+  return { engine, refreshEvery: config.reference?.refreshEvery ?? 0 };
+}
 
 async function createTraining({ config, resumed }: ThreadStart): Promise<Work<ToThread, FromThread>> {
   const { observationSpace, actionSpace } = (await loadEnvironment(config.environment, process.cwd())).spec;
@@ -14,8 +31,10 @@ async function createTraining({ config, resumed }: ThreadStart): Promise<Work<To
   const { engine, detail } = await createEngine(config.engine, model, {
     threads: config.learner.engineThreads,
   });
-  const start = resumed ?? freshStart(model, config.run.seed);
-  const trainer = new Trainer(resolveRecipe(config.recipe), engine, start, steadySeconds);
+  const recipe = resolveRecipe(config.recipe);
+  const start = resumed ?? (await firstStart(config, model));
+  const reference = recipe.evaluateReference === undefined ? null : await openReference(config, model);
+  const trainer = new Trainer(recipe, engine, start, steadySeconds, reference);
   return {
     ready: {
       kind: "ready",

@@ -2,7 +2,9 @@
 import type { Batch } from "../../core/recipes/batch.js";
 import { withColumns } from "../../core/recipes/batch.js";
 import { deriveColumns, evaluateTerms, type Evaluation } from "../../core/recipes/evaluate.js";
-import type { Recipe } from "../../core/recipes/recipe.js";
+import type { Columns, LiveColumn } from "../../core/engine/engine.js";
+import { Random } from "../../core/random.js";
+import type { Readings, Recipe } from "../../core/recipes/recipe.js";
 
 const OLD = [-0.5, -1.2, -0.6, -0.9, -0.4, -1.5, -0.8, -0.7, -1.0, -0.6];
 const DELTA = [0.1, -0.05, 0.3, -0.25, 0.15, 0.05, 0.4, -0.3, 0, 0.2];
@@ -32,8 +34,15 @@ export function fixtureBatch(
     },
     initialStates: new Float32Array(0),
     finalObservations: new Float32Array(rows),
-    step: { rewards: new Float64Array(steps), behaviorLogprobs: log },
+    step: {
+      rewards: new Float64Array(steps),
+      behaviorLogprobs: log,
+      oldLogprobs: log,
+      versions: new Float64Array(steps),
+    },
     row: {
+      member: Float64Array.from(scores, (_, i) => i),
+      task: Float64Array.from(groups),
       score: Float64Array.from(scores),
       group: Float64Array.from(groups),
       trajectory: Float64Array.from(scores, (_, i) => i),
@@ -47,14 +56,19 @@ export function evaluated(
   recipe: Recipe,
   batch = fixtureBatch(),
   step: Batch["step"] = {},
+  { readings = {}, live = {} }: { readings?: Readings; live?: Columns<LiveColumn> } = {},
 ): Evaluation & { batch: Batch } {
-  const sealed = withColumns(deriveColumns(recipe, "seal", batch, {}), { step });
-  const minibatch = deriveColumns(recipe, "step", sealed, {});
-  const { steps } = batch.inputs;
+  const random = new Random(1);
+  const sealed = withColumns(deriveColumns(recipe, "seal", batch, { readings, random, live: {} }), { step });
+  const { steps } = sealed.inputs;
   const zeros = new Float32Array(steps);
+  const columns = { logprob: LIVE.slice(0, steps), value: zeros, entropy: zeros, ...live };
+  const wide = Object.fromEntries(
+    Object.entries(columns).map(([name, column]) => [name, Float64Array.from(column)]),
+  );
   return {
-    batch: minibatch,
-    ...evaluateTerms(recipe, minibatch, { logprob: LIVE.slice(0, steps), value: zeros, entropy: zeros }),
+    batch: deriveColumns(recipe, "step", sealed, { readings, random: new Random(1), live: wide }),
+    ...evaluateTerms(recipe, sealed, columns, { readings, random: new Random(1) }),
   };
 }
 

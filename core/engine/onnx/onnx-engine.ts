@@ -145,10 +145,17 @@ export class OnnxEngine implements Engine {
     program.inputs.fill(inputs);
     await program.first.run(program.firstFeeds(current), program.firstOutputs);
     const given = cotangents(
-      Object.fromEntries(want.map((column) => [column, live[column]!.data.subarray(0, inputs.steps)])),
+      Object.fromEntries(
+        want.map((column) => {
+          const { data } = live[column]!;
+          return [column, data.subarray(0, (data.length * inputs.steps) / shapes.steps)];
+        }),
+      ),
     );
-    for (const column of want)
-      fillCotangent(program.cotangents[column]!.data, given[column], inputs.steps, column);
+    for (const column of want) {
+      const { data } = program.cotangents[column]!;
+      fillCotangent(data, given[column], (data.length * inputs.steps) / shapes.steps, column);
+    }
     this.setScalars(step);
     await program.second.run(program.secondFeeds(current), {
       [outputs.weights]: spare.weights.tensor,
@@ -211,7 +218,10 @@ export class OnnxEngine implements Engine {
     const made = bind(runtime, program.first.outputs);
     const at = (value: Value): Bound => made.get(value.name) as Bound;
     const inputs = this.bindInputs(shapes, [first, second]);
-    const cotangents = Object.fromEntries(want.map((column) => [column, runtime.float32([shapes.steps])]));
+    const live = Object.fromEntries(want.map((column) => [column, at(program.live[column]!)]));
+    const cotangents = Object.fromEntries(
+      want.map((column) => [column, runtime.float32([...live[column]!.tensor.dims])]),
+    );
     return {
       first,
       second,
@@ -224,7 +234,7 @@ export class OnnxEngine implements Engine {
         ...tensorsOf(this.scalars),
       }),
       firstOutputs: tensorsOf(Object.fromEntries(made)),
-      live: Object.fromEntries(want.map((column) => [column, at(program.live[column]!)])),
+      live,
       cotangents,
       outputs: {
         weights: outputs.weights.name,
@@ -313,16 +323,16 @@ function feedsOf({ inputNames }: InferenceSession, feeds: Feeds): (generation: G
 function fillCotangent(
   place: Float32Array,
   given: Float64Array | undefined,
-  steps: number,
+  length: number,
   column: string,
 ): void {
   if (given === undefined) {
     place.fill(0);
     return;
   }
-  expectLength("update", `cotangents of ${column}`, steps, given.length);
+  expectLength("update", `cotangents of ${column}`, length, given.length);
   place.set(given);
-  place.fill(0, steps);
+  place.fill(0, length);
 }
 
 function keyOf(shapes: InputShapes, want: readonly string[]): string {

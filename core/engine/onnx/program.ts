@@ -111,8 +111,9 @@ export function updateProgram(model: Model, shapes: InputShapes, want: readonly 
       const columns = traced.forward(want);
       const products = want.map((column) => {
         live[column] = output(tracing, columns[column], column);
-        const cotangent = tracing.input(cotangentInput(column), [shapes.steps], "float32");
-        return tf.sum<tf.Scalar>(tf.mul(columns[column]!, cotangent));
+        const made = columns[column]!;
+        const cotangent = tracing.input(cotangentInput(column), made.shape, "float32");
+        return tf.sum<tf.Scalar>(tf.mul(made, cotangent));
       });
       return products.reduce((a, b) => tf.add<tf.Scalar>(a, b));
     };

@@ -1,0 +1,37 @@
+/** Which whole groups may enter a batch, as the recipe's filter says. Lets all in once too much was filtered in a row. */
+import type { GroupFilter } from "../../core/recipes/recipe.js";
+import type { Unit } from "./ready-queue.js";
+
+export class FilterGate {
+  /** Filtered since the last batch began. */
+  private steps = 0;
+  private open = false;
+
+  constructor(
+    private readonly filter: GroupFilter,
+    private readonly batchSteps: number,
+    private readonly notice: (message: string) => void,
+  ) {}
+
+  get reason(): string {
+    return this.filter.reason;
+  }
+
+  admits({ held, steps }: Unit): boolean {
+    if (this.open) return true;
+    const scores = held.map(({ rollout }) => rollout.columns.rewards.reduce((sum, r) => sum + r, 0));
+    if (this.filter.keep(Float64Array.from(scores))) return true;
+    this.steps += steps;
+    if (this.steps < this.filter.maxBatches * this.batchSteps) return false;
+    this.open = true;
+    this.notice(
+      `no batch after ${this.steps} filtered steps (${this.filter.reason}): groups enter the next one as they are`,
+    );
+    return true;
+  }
+
+  batchBegins(): void {
+    this.steps = 0;
+    this.open = false;
+  }
+}
