@@ -50,7 +50,9 @@ function slots(recipe: Recipe): [string, string][] {
       "terms",
       list(
         terms.map(
-          ({ id, on, coefficient, aggregator }) => `${coefficient} · ${id} on ${on} by ${aggregator.name}`,
+          ({ id, on, coefficient, aggregator }) =>
+            `${typeof coefficient === "number" ? coefficient : `${coefficient.tracker}.${coefficient.name}`} · ` +
+            `${id} on ${on} by ${aggregator.name}`,
         ),
       ),
     ],

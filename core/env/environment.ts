@@ -20,6 +20,8 @@ export interface EnvironmentSpec {
   readonly snapshots?: boolean;
   /** It says at every step which states count as the same; absent = false. */
   readonly anchorKeys?: boolean;
+  /** Names of numbers that it gives at the end of every episode, beside return and length; absent = none. */
+  readonly counters?: readonly string[];
 }
 
 /** One element of a space as a user's environment sees it: a number for discrete spaces, else an array. */

@@ -51,8 +51,23 @@ const REMEDIES: Readonly<Record<Requirement, string>> = {
   discrete: "an environment with integer actions",
 };
 
-/** Throws RECIPE_INVALID naming what is missing from a run that offers `offered`, and what to set. */
-export function checkRequirements(recipe: Recipe, offered: ReadonlySet<Requirement>): void {
+/**
+ * Throws RECIPE_INVALID naming what is missing from a run that offers `offered` and whose environment emits `counters`,
+ * and what to set.
+ */
+export function checkRequirements(
+  recipe: Recipe,
+  offered: ReadonlySet<Requirement>,
+  counters: readonly string[] = [],
+): void {
+  for (const name of recipe.counters ?? []) {
+    if (counters.includes(name)) continue;
+    throw new SkeinError(
+      "RECIPE_INVALID",
+      `recipe ${recipe.id} needs the number "${name}" at the end of every episode: an environment with ` +
+        `counters: ["${name}"] in its description; this one has ${counters.join(", ") || "none"}`,
+    );
+  }
   for (const requirement of recipe.requires) {
     if (offered.has(requirement)) continue;
     throw new SkeinError("RECIPE_INVALID", `recipe ${recipe.id} needs ${REMEDIES[requirement]}`);

@@ -87,6 +87,6 @@ type RunFile = Pick<RunConfig, "recipe" | "groups" | "reference" | "model">;
 /** `resolveRecipe` of a run, which has to offer what the recipe requires. */
 export function resolveRunRecipe(config: RunFile, spec: EnvironmentSpec): Recipe {
   const recipe = resolveRecipe(config.recipe);
-  checkRequirements(recipe, offersOf(config, spec));
+  checkRequirements(recipe, offersOf(config, spec), spec.counters);
   return recipe;
 }

@@ -133,6 +133,8 @@ export interface UpdatePlan {
 export interface Recipe {
   readonly id: string;
   readonly requires: readonly Requirement[];
+  /** Row counters that the environment has to emit; absent = none. */
+  readonly counters?: readonly string[];
   readonly sampler: Sampler;
   readonly replay?: Replay;
   /**
