@@ -9,9 +9,15 @@ import { Random } from "../../core/random.js";
 import { resolveRecipe } from "../../core/recipes/index.js";
 import { StopReason, type Rollout } from "../../core/types.js";
 import { smallRollout } from "./fixture.js";
+import type { BatchContext } from "../../services/learner/train-batch.js";
 import { freshStart, Trainer, type TrainerStart } from "../../services/learner/trainer.js";
 
 export const BATCH_STEPS = 24;
+
+/** What a batch is trained with, without trackers or a reference. */
+export function contextOf(learningRate: number, random: Random): BatchContext {
+  return { readings: {}, reference: null, learningRate, random };
+}
 
 /** Two rollouts of a batch, scaled rewards (a tracker), several minibatches (random state), annealed. */
 export const CONFIG: RunConfig = parseRunConfig(
