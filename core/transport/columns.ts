@@ -1,6 +1,6 @@
 /** Named columns on the wire, and what a set of rollout columns must satisfy on both sides of it. */
 import type { RolloutColumns } from "../types.js";
-import { rowCount, stepCount } from "../types.js";
+import { rowCount, stepCount, StopReason } from "../types.js";
 import { alignedPrefix, prefixOf } from "./parts.js";
 import { corrupt, messageCodec } from "./schema.js";
 import { arrayOf, bytesOf, dtypeOf, type ColumnArray } from "./typed-bytes.js";
@@ -170,6 +170,6 @@ function maskComplaint({ actionMasks }: RolloutColumns): string | null {
 }
 
 function stopComplaint(columns: RolloutColumns): string | null {
-  const unknown = columns.stopReasons.find((reason) => reason > 2);
-  return unknown === undefined ? null : `expected stop reasons 0, 1 or 2, got ${unknown}`;
+  const unknown = columns.stopReasons.find((reason) => reason > StopReason.deadline);
+  return unknown === undefined ? null : `expected stop reasons 0 to ${StopReason.deadline}, got ${unknown}`;
 }

@@ -198,6 +198,7 @@ describe("a member of a group", () => {
     const { player, progress } = await playerOf(vectorizeEnvironment(LIMIT_SPEC, () => new Endless(), 2));
     const [ended] = await ends(player, [at(1, requestOf(), 0.2)], 1);
     const columns = columnsOf(ended!);
+    expect(columnsComplaint(columns)).toBeNull();
     const steps = columns.rewards.length;
     expect(steps).toBeGreaterThan(0);
     expect([...columns.finalObservations]).toEqual([steps]);

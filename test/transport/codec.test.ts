@@ -208,8 +208,8 @@ describe("a corrupt rollout", () => {
     ["half an element", changeColumn("rewards", { data: new Uint8Array(19) }), /multiple of 4 bytes, got 19/],
     [
       "an unknown stop reason",
-      changeColumn("stopReasons", { data: Uint8Array.of(0, 3) }),
-      /0, 1 or 2, got 3/,
+      changeColumn("stopReasons", { data: Uint8Array.of(0, 4) }),
+      /0 to 3, got 4/,
     ],
     ["a column without its name", changeColumn("mask", { name: "" }), /a column "mask", got none/],
     [
