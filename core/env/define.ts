@@ -23,6 +23,8 @@ export interface EnvironmentDescription {
   readonly rewardThreshold?: number | null;
   /** Its instances say with `actionMask()` which actions may be chosen; default false. */
   readonly actionMasks?: boolean;
+  /** Its instances can be left and returned to, with `snapshot()` and `restore()`; default false. */
+  readonly snapshots?: boolean;
   /** One instance; called once for each. */
   create(params: EnvironmentParams): Environment;
 }
@@ -32,7 +34,7 @@ export function defineEnvironment(
   description: EnvironmentDescription,
 ): EnvironmentDefinition<EnvironmentParams> {
   const { id, observationSpace, actionSpace, maxEpisodeSteps = null, rewardThreshold = null } = description;
-  const { actionMasks = false } = description;
+  const { actionMasks = false, snapshots = false } = description;
   checkSpace(id, "observationSpace", observationSpace);
   checkSpace(id, "actionSpace", actionSpace);
   if (maxEpisodeSteps !== null && !(Number.isInteger(maxEpisodeSteps) && maxEpisodeSteps > 0)) {
@@ -46,8 +48,11 @@ export function defineEnvironment(
       actionMasks,
     );
   }
+  if (typeof snapshots !== "boolean") throw wrongDescription(id, "snapshots", "true or false", snapshots);
   const limits = { maxEpisodeSteps, rewardThreshold };
-  const spec: EnvironmentSpec = { id, observationSpace, actionSpace, ...limits, actionMasks };
+  const spec: EnvironmentSpec = {
+    ...{ id, observationSpace, actionSpace, ...limits, actionMasks, snapshots },
+  };
   return {
     id,
     params: paramsSchema,

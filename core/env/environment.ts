@@ -16,6 +16,8 @@ export interface EnvironmentSpec {
   readonly rewardThreshold: number | null;
   /** It says at every step which of its discrete actions may be chosen; absent = false: all may. */
   readonly actionMasks?: boolean;
+  /** An instance can be left and returned to by `snapshot` and `restore`; absent = false. */
+  readonly snapshots?: boolean;
 }
 
 /** One element of a space as a user's environment sees it: a number for discrete spaces, else an array. */
@@ -42,6 +44,16 @@ export interface Environment {
    * after every `step` that ends no episode, where the description says `actionMasks: true`.
    */
   actionMask?(): ActionMask | Promise<ActionMask>;
+  /**
+   * Everything that decides how the running episode goes on, as bytes. Asked for between two steps, where the
+   * description says `snapshots: true`. What `maxEpisodeSteps` counts is kept beside it.
+   */
+  snapshot?(): Uint8Array | Promise<Uint8Array>;
+  /**
+   * Returns to a snapshot of this or another instance, whatever was played since. Where `seed` is null the same actions
+   * bring the same steps; else what is random from here on is drawn anew, from that seed.
+   */
+  restore?(snapshot: Uint8Array, options: { readonly seed: number | null }): void | Promise<void>;
   close?(): void | Promise<void>;
 }
 
@@ -79,6 +91,17 @@ export interface VectorEnvironment {
    * episode ended begins no other before its `resetInstance`. Instances fail each for itself (InstanceFailures).
    */
   step(actions: ActionArray, active?: Uint8Array | null): void | Promise<void>;
+  /**
+   * Everything that decides the future of instance i, whose episode is running: state, steps taken, random stream. Where
+   * `spec.snapshots`.
+   */
+  snapshot?(i: number): Uint8Array | Promise<Uint8Array>;
+  /**
+   * Instance i, whatever became of its episode, goes on from a snapshot of any instance of this environment: it shows
+   * what was shown there, and the same actions bring the same steps. With a seed its random stream begins anew instead.
+   * Throws SHAPE where the bytes are no snapshot of this environment.
+   */
+  restore?(i: number, snapshot: Uint8Array, seed?: number | null): void | Promise<void>;
   close?(): void | Promise<void>;
 }
 
