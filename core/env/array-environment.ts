@@ -18,6 +18,7 @@ export abstract class ArrayEnvironment implements VectorEnvironment {
   readonly terminated: Uint8Array;
   readonly truncated: Uint8Array;
   readonly actionMasks: Uint8Array | null;
+  readonly anchorKeys = null;
   /** state[k][i] is variable k of instance i. */
   readonly state: readonly Float64Array[];
   /** Steps taken in the running episode of each instance. */

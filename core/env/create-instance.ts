@@ -3,9 +3,11 @@ import { messageOf, SkeinError } from "../errors.js";
 import type { Environment, EnvironmentSpec } from "./environment.js";
 
 /** What a description may promise, and the methods that keep it. */
-const OFFERS = { actionMasks: ["actionMask"], snapshots: ["snapshot", "restore"] } as const satisfies Partial<
-  Record<keyof EnvironmentSpec, readonly (keyof Environment)[]>
->;
+const OFFERS = {
+  actionMasks: ["actionMask"],
+  snapshots: ["snapshot", "restore"],
+  anchorKeys: ["anchorKey"],
+} as const satisfies Partial<Record<keyof EnvironmentSpec, readonly (keyof Environment)[]>>;
 type Offer = keyof typeof OFFERS;
 
 /** Throws ENVIRONMENT_FAILED where `create` throws, or a method is promised and not there, or there and not promised. */

@@ -18,6 +18,8 @@ export interface EnvironmentSpec {
   readonly actionMasks?: boolean;
   /** An instance can be left and returned to by `snapshot` and `restore`; absent = false. */
   readonly snapshots?: boolean;
+  /** It names the state before every step, for comparing what was done in the same; absent = false: observations do. */
+  readonly anchorKeys?: boolean;
 }
 
 /** One element of a space as a user's environment sees it: a number for discrete spaces, else an array. */
@@ -54,6 +56,11 @@ export interface Environment {
    * bring the same steps; else what is random from here on is drawn anew, from that seed.
    */
   restore?(snapshot: Uint8Array, options: { readonly seed: number | null }): void | Promise<void>;
+  /**
+   * What counts as the same state: steps with equal keys are compared with one another, whatever was observed. Text
+   * without U+0000. Asked for when `actionMask` is, where the description says `anchorKeys: true`.
+   */
+  anchorKey?(): string | Promise<string>;
   close?(): void | Promise<void>;
 }
 
@@ -82,6 +89,8 @@ export interface VectorEnvironment {
   readonly truncated: Uint8Array;
   /** [count · P] 1 = may be chosen in the next step, P = `choicesOf(actionSpace)`; null = all may, always */
   readonly actionMasks: Uint8Array | null;
+  /** [count] of the state that each instance shows; null = the observation names it */
+  readonly anchorKeys: readonly string[] | null;
   /** Seeds and resets every instance; `seeds` [count]. */
   reset(seeds: Uint32Array): void | Promise<void>;
   /** Seeds and resets instance i alone, to what `reset` with that seed makes of it; the others stay as they are. */

@@ -18,7 +18,13 @@ import { createInstance } from "./create-instance.js";
 import { forEachInstance, isPromise, type Awaitable } from "./instances.js";
 import { packSnapshot, parseSnapshot } from "./snapshot.js";
 import { choicesOf, widthOf, type Space } from "./spaces.js";
-import { complainAboutResult, show, writeActionMask, writeObservation } from "./step-result.js";
+import {
+  complainAboutAnchor,
+  complainAboutResult,
+  show,
+  writeActionMask,
+  writeObservation,
+} from "./step-result.js";
 
 interface Instance {
   readonly environment: Environment;
@@ -39,6 +45,7 @@ class UserVectorEnvironment implements VectorEnvironment {
   readonly terminated: Uint8Array;
   readonly truncated: Uint8Array;
   readonly actionMasks: Uint8Array | null;
+  readonly anchorKeys: string[] | null;
   private readonly instances: readonly Instance[];
   private readonly observationWidth: number;
   private readonly actionWidth: number;
@@ -60,6 +67,7 @@ class UserVectorEnvironment implements VectorEnvironment {
     this.terminated = new Uint8Array(count);
     this.truncated = new Uint8Array(count);
     this.actionMasks = spec.actionMasks === true ? new Uint8Array(count * this.choices) : null;
+    this.anchorKeys = spec.anchorKeys === true ? new Array<string>(count).fill("") : null;
     this.instances = Array.from({ length: count }, (_, i) => ({
       environment: createInstance(spec, i, create),
       random: new Random(0),
@@ -126,7 +134,7 @@ class UserVectorEnvironment implements VectorEnvironment {
       i,
       "restore()",
       () => instance.environment.restore?.(kept.bytes, { seed }),
-      () => this.askMask(i),
+      () => this.ask(i),
     );
   }
 
@@ -153,7 +161,29 @@ class UserVectorEnvironment implements VectorEnvironment {
       () => instance.environment.reset({ seed }),
       (observation) => {
         this.write(i, "reset()", observation, this.observations);
-        return this.askMask(i);
+        return this.ask(i);
+      },
+    );
+  }
+
+  /** Asks instance i for everything about the state it shows that is not in the observation. */
+  private ask(i: number): Awaitable<void> {
+    const asked = this.askMask(i);
+    return isPromise(asked) ? asked.then(() => this.askAnchor(i)) : this.askAnchor(i);
+  }
+
+  private askAnchor(i: number): Awaitable<void> {
+    const { anchorKeys } = this;
+    if (anchorKeys === null) return;
+    const { environment } = this.instances[i]!;
+    return this.call(
+      i,
+      "anchorKey()",
+      () => environment.anchorKey?.(),
+      (key: unknown) => {
+        const complaint = complainAboutAnchor(key);
+        if (complaint !== null) throw this.refusal(i, "anchorKey()", complaint);
+        anchorKeys[i] = key as string;
       },
     );
   }
@@ -184,7 +214,7 @@ class UserVectorEnvironment implements VectorEnvironment {
     this.rewards[i] = result.reward;
     this.terminated[i] = result.terminated ? 1 : 0;
     this.truncated[i] = truncated ? 1 : 0;
-    if (!ended) return this.askMask(i);
+    if (!ended) return this.ask(i);
     if (goesOn) return this.begin(i, instance.random.nextUint32());
   }
 

@@ -117,6 +117,7 @@ export function columnsComplaint(columns: RolloutColumns): string | null {
     ["observations", steps * columns.observationWidth, columns.observations.length],
     ["actions", steps * columns.actionWidth, columns.actions.length],
     ["actionMasks", steps * columns.actionMaskWidth, columns.actionMasks.length],
+    ["anchorIndices", columns.anchorIndices.length === 0 ? 0 : steps, columns.anchorIndices.length],
     ["rewards", steps, columns.rewards.length],
     ["mask", steps, columns.mask.length],
     ["initialStates", rows * columns.stateWidth, columns.initialStates.length],
@@ -140,6 +141,9 @@ export function columnsComplaint(columns: RolloutColumns): string | null {
   ];
   const wrong = lengths.find(([, expected, got]) => expected !== got);
   if (wrong !== undefined) return `expected ${wrong[0]} [${wrong[1]}], got [${wrong[2]}]`;
+  if (columns.anchorIndices.length === 0 && columns.anchorTexts.length > 0) {
+    return `expected no anchor texts without anchor indices, got ${columns.anchorTexts.length} bytes`;
+  }
   return (
     offsetsComplaint(columns.offsets, steps) ??
     runsComplaint(columns, steps) ??
