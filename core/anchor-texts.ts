@@ -2,8 +2,10 @@
 
 const SEPARATOR = "\u0000";
 
-/** What no anchor key may hold: the separator, and halves of surrogate pairs, which are no text in UTF-8. */
-export const NO_ANCHOR_TEXT = /[\u0000\p{Surrogate}]/u;
+/** False with the separator in it, or half a surrogate pair, which is no text in UTF-8. */
+export function isAnchorText(text: string): boolean {
+  return !text.includes(SEPARATOR) && !/\p{Surrogate}/u.test(text);
+}
 
 export function joinAnchorTexts(texts: Iterable<string>): Uint8Array {
   return new TextEncoder().encode([...texts].join(SEPARATOR));
