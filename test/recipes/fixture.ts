@@ -39,6 +39,7 @@ export function randomRollout(random: Random, shape: RolloutShape = {}): Rollout
       ...{ observationWidth, actionWidth: Math.max(1, boxActions), offsets },
       ...{ actionMaskWidth, stateWidth },
       actionMasks: Uint8Array.from({ length: steps * actionMaskWidth }, () => random.integer(2)),
+      ...{ anchorIndices: new Uint32Array(0), anchorTexts: new Uint8Array(0) },
       initialStates: floats(rows * stateWidth),
       observations: floats(steps * observationWidth),
       actions:
