@@ -49,7 +49,7 @@ export function criticAdvantages(p: CriticParams): Derive[] {
 }
 
 /** [R] → [N]: each row's number at each of its steps. */
-function spread(batch: Batch, rows: Float64Array): Float64Array {
+export function spread(batch: Batch, rows: Float64Array): Float64Array {
   const steps = new Float64Array(batch.mask.length);
   for (let i = 0; i < rows.length; i++) steps.fill(rows[i]!, batch.offsets[i], batch.offsets[i + 1]);
   return steps;

@@ -76,6 +76,7 @@ function offersOf({ groups, reference, model }: RunFile, spec: EnvironmentSpec):
     value: model.critic,
     reference: reference !== null,
     anchors: spec.anchorKeys === true || observationSpace.kind !== "box",
+    anchorNames: spec.anchorKeys === true,
     snapshots: spec.snapshots === true,
     discrete: actionSpace.kind === "discrete",
   };
