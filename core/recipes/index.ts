@@ -6,6 +6,8 @@ import { SkeinError } from "../errors.js";
 import { checkRecipe, checkRequirements } from "./check.js";
 import { bnpo } from "./bnpo.js";
 import { cispo } from "./cispo.js";
+import { copo } from "./copo.js";
+import { dapo } from "./dapo.js";
 import { deltaL } from "./delta-l.js";
 import { drGrpo } from "./dr-grpo.js";
 import { grpo } from "./grpo.js";
@@ -21,6 +23,7 @@ import { spoSimple } from "./spo-simple.js";
 export const recipeDefinitions: readonly RecipeDefinition[] = [
   ...[ppo, spoSimple],
   ...[grpo, drGrpo, rloo, reinforcePp, gspo, cispo, bnpo, deltaL, litePpo, sapo],
+  ...[dapo, copo],
 ];
 
 export const modifierDefinitions: readonly ModifierDefinition[] = [];
