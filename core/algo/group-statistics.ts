@@ -10,6 +10,17 @@ export type SingletonRule = "raw" | "zero";
 
 export type GroupKeys = Int32Array | Uint32Array | Float64Array;
 
+/** Rows of each group in their order, groups in the order in which they first appear. groups [R]. */
+export function rowsByGroup(groups: GroupKeys): number[][] {
+  const rows = new Map<number, number[]>();
+  for (let i = 0; i < groups.length; i++) {
+    const group = rows.get(groups[i]!);
+    if (group === undefined) rows.set(groups[i]!, [i]);
+    else group.push(i);
+  }
+  return [...rows.values()];
+}
+
 export interface GroupStatistics {
   /** [R] mean of the row's group */
   readonly means: Float64Array;

@@ -1,7 +1,8 @@
 /** Which steps of a batch were taken in the same state of the same task. */
 import { equalObservations, similarTexts } from "../algo/anchor-groups.js";
+import { spreadRows } from "../algo/arrays.js";
 import { SkeinError } from "../errors.js";
-import { spread } from "./advantages.js";
+
 import { rowColumn, type Batch } from "./batch.js";
 
 /**
@@ -10,7 +11,7 @@ import { rowColumn, type Batch } from "./batch.js";
  * as alike. Throws RECIPE_INVALID where that is asked of states without names.
  */
 export function stepGroups(batch: Batch, threshold: number | null): Float64Array {
-  const groups = spread(batch, rowColumn(batch, "group"));
+  const groups = spreadRows(rowColumn(batch, "group"), batch.offsets);
   const { observations, steps } = batch.inputs;
   const named = batch.step["anchor"];
   if (threshold !== null) {

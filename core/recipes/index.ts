@@ -5,22 +5,29 @@ import type { EnvironmentSpec } from "../env/environment.js";
 import { SkeinError } from "../errors.js";
 import { checkRecipe, checkRequirements } from "./check.js";
 import { bnpo } from "./bnpo.js";
+import { canon } from "./canon.js";
 import { cispo } from "./cispo.js";
+import { copo } from "./copo.js";
+import { dapo } from "./dapo.js";
 import { deltaL } from "./delta-l.js";
 import { drGrpo } from "./dr-grpo.js";
+import { egsw } from "./egsw.js";
 import { grpo } from "./grpo.js";
 import { gspo } from "./gspo.js";
 import { litePpo } from "./lite-ppo.js";
+import { oblrPo } from "./oblr-po.js";
 import { ppo } from "./ppo.js";
 import type { ModifierDefinition, Recipe, RecipeDefinition, Requirement } from "./recipe.js";
 import { reinforcePp } from "./reinforce-pp.js";
 import { rloo } from "./rloo.js";
 import { sapo } from "./sapo.js";
+import { seedGrpo } from "./seed-grpo.js";
 import { spoSimple } from "./spo-simple.js";
 
 export const recipeDefinitions: readonly RecipeDefinition[] = [
   ...[ppo, spoSimple],
   ...[grpo, drGrpo, rloo, reinforcePp, gspo, cispo, bnpo, deltaL, litePpo, sapo],
+  ...[dapo, copo, seedGrpo, egsw, canon, oblrPo],
 ];
 
 export const modifierDefinitions: readonly ModifierDefinition[] = [];

@@ -2,7 +2,7 @@
 import type { Aggregator } from "../algo/aggregate.js";
 import { tokenMean } from "../algo/aggregate.js";
 import { entropyBonus } from "../algo/entropy.js";
-import { approximateKl, klK3 } from "../algo/kl.js";
+import { approximateKl, klK3, type KlEstimator } from "../algo/kl.js";
 import { sequenceLogRatios, tokenLogRatios } from "../algo/ratio.js";
 import { explainedVariance, maskedMean } from "../algo/statistics.js";
 import { clipFraction, type ClipEpsilon, type Surrogate } from "../algo/surrogates.js";
@@ -74,13 +74,17 @@ export function valueTerm({
   };
 }
 
-/** β·k3(π ‖ π_reference), unbiased in value (Schulman 2020); reports `referenceKl`. */
-export function referenceKlTerm(coefficient: Term["coefficient"], aggregator: Aggregator): Term {
+/** β·k(π ‖ π_reference), k3 unless said otherwise: unbiased in value (Schulman 2020); reports `referenceKl`. */
+export function referenceKlTerm(
+  coefficient: Term["coefficient"],
+  aggregator: Aggregator,
+  estimator: KlEstimator = klK3,
+): Term {
   return {
     ...{ id: "referenceKl", on: "logprob", coefficient, aggregator },
     needs: ["referenceLogprobs"],
     evaluate(logprobs, batch, out) {
-      klK3({ logprobs, refLogprobs: stepColumn(batch, "referenceLogprobs") }, out);
+      estimator({ logprobs, refLogprobs: stepColumn(batch, "referenceLogprobs") }, out);
       return {};
     },
   };
