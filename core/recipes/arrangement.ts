@@ -57,7 +57,7 @@ export const wholeRows: Arrangement = {
 };
 
 /** Rows of each group, groups in the order in which they first appear. */
-function rowsByGroup(batch: Batch): number[][] {
+export function rowsByGroup(batch: Batch): number[][] {
   const groups = new Map<number, number[]>();
   rowColumn(batch, "group").forEach((group, row) => {
     const rows = groups.get(group);

@@ -14,13 +14,13 @@ import { standardizedByGroup } from "./advantages.js";
 import { clipWindow, groupParams, groupRecipe, stdEpsilon, windowOf } from "./group-recipe.js";
 import type { RecipeDefinition } from "./recipe.js";
 
-const params = z.strictObject({ ...groupParams, ...clipWindow(0.2, 0.2), stdEpsilon });
+export const grpoParams = z.strictObject({ ...groupParams, ...clipWindow(0.2, 0.2), stdEpsilon });
 
-export const grpo: RecipeDefinition<z.output<typeof params>> = {
+export const grpo: RecipeDefinition<z.output<typeof grpoParams>> = {
   id: "grpo",
   summary: "Group relative policy optimisation (Shao et al. 2024)",
   source: { confidence: "exact", checked: "verl" },
-  params,
+  params: grpoParams,
   build: (p) =>
     groupRecipe(p, {
       id: "grpo",

@@ -74,16 +74,24 @@ export function valueTerm({
   };
 }
 
-/** β·k3(π ‖ π_reference), unbiased in value (Schulman 2020); reports `referenceKl`. */
-export function referenceKlTerm(coefficient: Term["coefficient"], aggregator: Aggregator): Term {
+/** β·k3(π ‖ π_r), unbiased in value (Schulman 2020); the step column `of` has log π_r. Reports its value as `id`. */
+export function klTerm(
+  id: string,
+  of: string,
+  { coefficient, aggregator }: Pick<Term, "coefficient" | "aggregator">,
+): Term {
   return {
-    ...{ id: "referenceKl", on: "logprob", coefficient, aggregator },
-    needs: ["referenceLogprobs"],
+    ...{ id, on: "logprob", coefficient, aggregator, needs: [of] },
     evaluate(logprobs, batch, out) {
-      klK3({ logprobs, refLogprobs: stepColumn(batch, "referenceLogprobs") }, out);
+      klK3({ logprobs, refLogprobs: stepColumn(batch, of) }, out);
       return {};
     },
   };
+}
+
+/** `klTerm` of the reference policy, `referenceKl`. */
+export function referenceKlTerm(coefficient: Term["coefficient"], aggregator: Aggregator): Term {
+  return klTerm("referenceKl", "referenceLogprobs", { coefficient, aggregator });
 }
 
 /** −c_e·H; reports `entropy`. */
