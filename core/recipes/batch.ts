@@ -12,7 +12,7 @@ export type StepInputs = Required<Pick<EngineInputs, "steps" | "observations" | 
 /**
  * N steps in R ragged rows. Always present: step columns `rewards`, `behaviorLogprobs` (of the policy that acted),
  * `oldLogprobs` (those that ratios are taken to: the same, unless a derive says otherwise), `versions` (of the policy that
- * acted); row columns `trajectory` (same number = same trajectory in the whole fleet), `group` (same number = same task and
+ * acted), `policyLags` (how many versions older that is than the weights at hand); row columns `trajectory` (same number = same trajectory in the whole fleet), `group` (same number = same task and
  * initial state), `member`, `task` (same number = same task), `score` (sum of the row's rewards), `truncated`. Beside them
  * whatever actors emitted: step extras and row counters that all rollouts have.
  */
@@ -54,8 +54,11 @@ const WIDTHS = ["observationWidth", "actionWidth", "actionMaskWidth", "stateWidt
 
 const TRAJECTORIES_PER_SEAT = 2 ** 32;
 
-/** Joins rollouts in the order given. They must come from one environment. */
-export function assembleBatch(rollouts: readonly Rollout[]): Batch {
+/**
+ * Joins rollouts in the order given. They must come from one environment. `version`: of the weights that are to train
+ * on them.
+ */
+export function assembleBatch(rollouts: readonly Rollout[], version = 0): Batch {
   const columns = rollouts.map((rollout) => rollout.columns);
   const first = columns[0];
   if (first === undefined)
@@ -89,6 +92,7 @@ export function assembleBatch(rollouts: readonly Rollout[]): Batch {
     f64,
     all((c) => c.behaviorLogprobs),
   );
+  const versions = concat(f64, columns.map(versionsOf));
   const ofRows = (value: (rollout: Rollout) => number): Float64Array =>
     concat(
       f64,
@@ -140,7 +144,8 @@ export function assembleBatch(rollouts: readonly Rollout[]): Batch {
       ),
       behaviorLogprobs,
       oldLogprobs: behaviorLogprobs,
-      versions: concat(f64, columns.map(versionsOf)),
+      versions,
+      policyLags: versions.map((ofStep) => version - ofStep),
     },
     row: {
       ...extras(columns.map(({ rowCounters }) => rowCounters)),

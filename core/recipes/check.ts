@@ -2,8 +2,8 @@
 import { SkeinError } from "../errors.js";
 import type { Recipe, Requirement } from "./recipe.js";
 
-/** Step columns that every assembled batch has. */
-const RECORDED = ["rewards", "behaviorLogprobs", "oldLogprobs", "versions"];
+/** Step columns that every batch has. */
+const RECORDED = ["rewards", "behaviorLogprobs", "oldLogprobs", "versions", "policyLags"];
 /** Step columns that evaluating a live column adds. */
 export const EVALUATED = {
   value: "values",

@@ -16,21 +16,36 @@ import { grpo } from "./grpo.js";
 import { gspo } from "./gspo.js";
 import { litePpo } from "./lite-ppo.js";
 import { oblrPo } from "./oblr-po.js";
+import { decoupledPpo } from "./decoupled-ppo.js";
+import { gmpo } from "./gmpo.js";
+import { decoupled } from "./modifiers/decoupled-ppo.js";
+import { dynamicSampling } from "./modifiers/dynamic-sampling.js";
+import { entropyBonus } from "./modifiers/entropy-bonus.js";
+import { filtration } from "./modifiers/pf-ppo.js";
+import { referenceKl } from "./modifiers/reference-kl.js";
+import { replay } from "./modifiers/replay.js";
+import { tis } from "./modifiers/tis.js";
+import { pfPpo } from "./pf-ppo.js";
 import { ppo } from "./ppo.js";
 import type { ModifierDefinition, Recipe, RecipeDefinition, Requirement } from "./recipe.js";
 import { reinforcePp } from "./reinforce-pp.js";
+import { remix } from "./remix.js";
 import { rloo } from "./rloo.js";
 import { sapo } from "./sapo.js";
 import { seedGrpo } from "./seed-grpo.js";
 import { spoSimple } from "./spo-simple.js";
+import { tisGrpo } from "./tis.js";
 
 export const recipeDefinitions: readonly RecipeDefinition[] = [
   ...[ppo, spoSimple],
   ...[grpo, drGrpo, rloo, reinforcePp, gspo, cispo, bnpo, deltaL, litePpo, sapo],
   ...[dapo, copo, seedGrpo, egsw, canon, oblrPo],
+  ...[gmpo, tisGrpo, decoupledPpo, pfPpo, remix],
 ];
 
-export const modifierDefinitions: readonly ModifierDefinition[] = [];
+export const modifierDefinitions: readonly ModifierDefinition[] = [
+  ...[tis, decoupled, dynamicSampling, filtration, referenceKl, entropyBonus, replay],
+];
 
 function find<D extends { readonly id: string }>(
   known: readonly D[],

@@ -74,20 +74,31 @@ export function valueTerm({
   };
 }
 
-/** β·k(π ‖ π_reference), k3 unless said otherwise: unbiased in value (Schulman 2020); reports `referenceKl`. */
-export function referenceKlTerm(
-  coefficient: Term["coefficient"],
-  aggregator: Aggregator,
+/** β·k(π ‖ π_r), k3 unless said otherwise: unbiased in value (Schulman 2020); the step column `of` has log π_r. Reports its value as `id`. */
+export function klTerm(
+  id: string,
+  of: string,
+  { coefficient, aggregator }: Pick<Term, "coefficient" | "aggregator">,
   estimator: KlEstimator = klK3,
 ): Term {
   return {
-    ...{ id: "referenceKl", on: "logprob", coefficient, aggregator },
-    needs: ["referenceLogprobs"],
+    ...{ id, on: "logprob", coefficient, aggregator, needs: [of] },
     evaluate(logprobs, batch, out) {
-      estimator({ logprobs, refLogprobs: stepColumn(batch, "referenceLogprobs") }, out);
+      estimator({ logprobs, refLogprobs: stepColumn(batch, of) }, out);
       return {};
     },
   };
+}
+
+export const REFERENCE_KL = "referenceKl";
+
+/** `klTerm` of the reference policy. */
+export function referenceKlTerm(
+  coefficient: Term["coefficient"],
+  aggregator: Aggregator,
+  estimator?: KlEstimator,
+): Term {
+  return klTerm(REFERENCE_KL, "referenceLogprobs", { coefficient, aggregator }, estimator);
 }
 
 /** −c_e·H; reports `entropy`. */
