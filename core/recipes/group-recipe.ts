@@ -36,20 +36,19 @@ export const stdEpsilon = z
   .default(1e-6)
   .describe("Added to the standard deviation of scores that advantages are divided by");
 
-export interface GroupMethod {
+export interface GroupMethod extends Pick<PolicyTermOptions, "ratio" | "weights" | "select"> {
   readonly id: string;
   readonly advantages: RowAdvantages;
   /** What happens to advantages after that. */
   readonly then?: readonly Derive[];
   readonly surrogate: Surrogate;
   readonly aggregator: Aggregator;
-  readonly ratio?: PolicyTermOptions["ratio"];
   readonly window: ClipEpsilon | null;
 }
 
 export function groupRecipe(
   p: z.output<z.ZodObject<typeof groupParams>>,
-  { id, advantages, then = [], surrogate, aggregator, ratio = "token", window }: GroupMethod,
+  { id, advantages, then = [], ...policy }: GroupMethod,
 ): Recipe {
   return {
     id,
@@ -57,10 +56,7 @@ export function groupRecipe(
     sampler: { batchSteps: p.batchSteps },
     evaluate: [],
     derive: [groupAdvantages("groupAdvantages", advantages), ...then],
-    terms: [
-      policyTerm({ surrogate, aggregator, ratio, window }),
-      ...(p.entropyCoefficient > 0 ? [entropyTerm(p.entropyCoefficient)] : []),
-    ],
+    terms: [policyTerm(policy), ...(p.entropyCoefficient > 0 ? [entropyTerm(p.entropyCoefficient)] : [])],
     trackers: {},
     update: updatePlan(p, "rows"),
   };

@@ -6,21 +6,26 @@ import { SkeinError } from "../errors.js";
 import { checkRecipe, checkRequirements } from "./check.js";
 import { bnpo } from "./bnpo.js";
 import { cispo } from "./cispo.js";
+import { clipCov } from "./clip-cov.js";
 import { deltaL } from "./delta-l.js";
 import { drGrpo } from "./dr-grpo.js";
 import { grpo } from "./grpo.js";
+import { epo } from "./epo.js";
 import { gspo } from "./gspo.js";
+import { klCov } from "./kl-cov.js";
 import { litePpo } from "./lite-ppo.js";
 import { ppo } from "./ppo.js";
 import type { ModifierDefinition, Recipe, RecipeDefinition, Requirement } from "./recipe.js";
 import { reinforcePp } from "./reinforce-pp.js";
 import { rloo } from "./rloo.js";
 import { sapo } from "./sapo.js";
+import { spine } from "./spine.js";
 import { spoSimple } from "./spo-simple.js";
 
 export const recipeDefinitions: readonly RecipeDefinition[] = [
   ...[ppo, spoSimple],
   ...[grpo, drGrpo, rloo, reinforcePp, gspo, cispo, bnpo, deltaL, litePpo, sapo],
+  ...[clipCov, klCov, epo, spine],
 ];
 
 export const modifierDefinitions: readonly ModifierDefinition[] = [];
