@@ -4,9 +4,11 @@ import { parseStrict, suggestion } from "../config/validate.js";
 import type { EnvironmentSpec } from "../env/environment.js";
 import { SkeinError } from "../errors.js";
 import { checkRecipe, checkRequirements } from "./check.js";
+import { aStarPo } from "./a-star-po.js";
 import { bnpo } from "./bnpo.js";
 import { cispo } from "./cispo.js";
 import { clipCov } from "./clip-cov.js";
+import { copg } from "./copg.js";
 import { deltaL } from "./delta-l.js";
 import { drGrpo } from "./dr-grpo.js";
 import { grpo } from "./grpo.js";
@@ -14,11 +16,14 @@ import { epo } from "./epo.js";
 import { gspo } from "./gspo.js";
 import { klCov } from "./kl-cov.js";
 import { litePpo } from "./lite-ppo.js";
+import { nft } from "./nft.js";
 import { ppo } from "./ppo.js";
 import type { ModifierDefinition, Recipe, RecipeDefinition, Requirement } from "./recipe.js";
 import { reinforcePp } from "./reinforce-pp.js";
 import { rloo } from "./rloo.js";
+import { rover } from "./rover.js";
 import { sapo } from "./sapo.js";
+import { shiq } from "./shiq.js";
 import { spine } from "./spine.js";
 import { spoSimple } from "./spo-simple.js";
 
@@ -26,6 +31,7 @@ export const recipeDefinitions: readonly RecipeDefinition[] = [
   ...[ppo, spoSimple],
   ...[grpo, drGrpo, rloo, reinforcePp, gspo, cispo, bnpo, deltaL, litePpo, sapo],
   ...[clipCov, klCov, epo, spine],
+  ...[nft, rover, aStarPo, copg, shiq],
 ];
 
 export const modifierDefinitions: readonly ModifierDefinition[] = [];

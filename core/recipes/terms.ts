@@ -3,7 +3,7 @@ import type { Aggregator } from "../algo/aggregate.js";
 import { tokenMean } from "../algo/aggregate.js";
 import { entropyBonus } from "../algo/entropy.js";
 import { entropyBand } from "../algo/entropy-band.js";
-import { approximateKl, klK3, type KlEstimator } from "../algo/kl.js";
+import { approximateKl, klK3 } from "../algo/kl.js";
 import { sequenceLogRatios, tokenLogRatios } from "../algo/ratio.js";
 import { explainedVariance, maskedMean } from "../algo/statistics.js";
 import { clipFraction, type ClipEpsilon, type Surrogate } from "../algo/surrogates.js";
@@ -75,34 +75,16 @@ export function valueTerm({
   };
 }
 
-export interface KlTermOptions extends Pick<
-  Term,
-  "id" | "coefficient" | "aggregator" | "weights" | "select"
-> {
-  readonly estimator: KlEstimator;
-  /** The step column of the policy that is compared with. */
-  readonly to: string;
-}
-
-/** β·k(π ‖ π_to) by the estimator given. */
-export function klTerm({ estimator, to, ...rest }: KlTermOptions): Term {
+/** β·k3(π ‖ π_reference), unbiased in value (Schulman 2020); reports `referenceKl`. */
+export function referenceKlTerm(coefficient: Term["coefficient"], aggregator: Aggregator): Term {
   return {
-    ...{ on: "logprob", needs: [to], ...rest },
+    ...{ id: "referenceKl", on: "logprob", coefficient, aggregator },
+    needs: ["referenceLogprobs"],
     evaluate(logprobs, batch, out) {
-      estimator({ logprobs, refLogprobs: stepColumn(batch, to) }, out);
+      klK3({ logprobs, refLogprobs: stepColumn(batch, "referenceLogprobs") }, out);
       return {};
     },
   };
-}
-
-/** β·k3(π ‖ π_reference), unbiased in value (Schulman 2020); reports `referenceKl`. */
-export function referenceKlTerm(
-  coefficient: Term["coefficient"],
-  aggregator: Aggregator,
-  rest: Pick<Term, "weights" | "select"> = {},
-): Term {
-  const id = "referenceKl";
-  return klTerm({ id, estimator: klK3, to: "referenceLogprobs", coefficient, aggregator, ...rest });
 }
 
 /** −c_e·H; reports `entropy`. */

@@ -88,3 +88,8 @@ export function expectClose(actual: ArrayLike<number>, expected: ArrayLike<numbe
     expect(apart, `at ${i}: ${actual[i]}, not ${x}`).toBeLessThan(tolerance);
   });
 }
+
+/** [N]: the number that each row of the fixture has, at its steps. */
+export function perRow(rows: readonly number[]): number[] {
+  return rows.flatMap((x, i) => new Array<number>(OFFSETS[i + 1]! - OFFSETS[i]!).fill(x));
+}
