@@ -3,6 +3,7 @@ import { describe, it } from "vitest";
 import { deriveColumns } from "../../core/recipes/evaluate.js";
 import { resolveRecipe } from "../../core/recipes/index.js";
 import type { Recipe } from "../../core/recipes/recipe.js";
+import { contextOf } from "./fixture.js";
 import { evaluated, expectClose, fixtureBatch, rowAdvantages } from "./catalogue-fixture.js";
 
 const recipe = (id: string, params: Readonly<Record<string, unknown>> = {}): Recipe =>
@@ -146,7 +147,7 @@ describe("bnpo", () => {
       offsets,
       scores.flatMap((row, group) => row.map(() => group)),
     );
-    const found = rowAdvantages(deriveColumns(recipe("bnpo"), "seal", batch, {}));
+    const found = rowAdvantages(deriveColumns(recipe("bnpo"), "seal", batch, contextOf()));
     const of = (score: number): number[] =>
       scores.map((row, group) => found[4 * group + row.indexOf(score)]!);
     expectClose(of(1), [0.667379, 0.350079, 0.22246, 0.350079]);
