@@ -3,6 +3,7 @@ import type { Aggregator } from "../algo/aggregate.js";
 import { tokenMean } from "../algo/aggregate.js";
 import { entropyBonus } from "../algo/entropy.js";
 import { approximateKl, klK3, type KlEstimator } from "../algo/kl.js";
+import { entropyBand } from "../algo/entropy-band.js";
 import { sequenceLogRatios, tokenLogRatios } from "../algo/ratio.js";
 import { explainedVariance, maskedMean } from "../algo/statistics.js";
 import { clipFraction, type ClipEpsilon, type Surrogate } from "../algo/surrogates.js";
@@ -112,6 +113,19 @@ export function entropyTerm(coefficient: number): Term {
     evaluate(entropies, batch, out) {
       entropyBonus(entropies, out);
       return { entropy: maskedMean(entropies, batch.mask) };
+    },
+  };
+}
+
+/** β·hinge that keeps H between the step columns `entropyLow` and `entropyHigh`. */
+export function bandTerm(coefficient: Term["coefficient"], rest: Pick<Term, "select"> = {}): Term {
+  return {
+    ...{ id: "entropyBand", on: "entropy", coefficient, aggregator: tokenMean(), ...rest },
+    needs: ["entropyLow", "entropyHigh"],
+    evaluate(entropies, batch, out) {
+      const [low, high] = [stepColumn(batch, "entropyLow"), stepColumn(batch, "entropyHigh")];
+      entropyBand({ entropies, low, high }, out);
+      return {};
     },
   };
 }
