@@ -17,9 +17,10 @@ import { reinforcePp } from "./reinforce-pp.js";
 import { rloo } from "./rloo.js";
 import { sapo } from "./sapo.js";
 import { spoSimple } from "./spo-simple.js";
+import { vtrace } from "./vtrace.js";
 
 export const recipeDefinitions: readonly RecipeDefinition[] = [
-  ...[ppo, spoSimple],
+  ...[ppo, spoSimple, vtrace],
   ...[grpo, drGrpo, rloo, reinforcePp, gspo, cispo, bnpo, deltaL, litePpo, sapo],
 ];
 

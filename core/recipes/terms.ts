@@ -51,20 +51,20 @@ export function policyTerm({
 }
 
 /** c_v·½(v − R)², clipped around the old value unless `valueClipEpsilon` is null; reports `explainedVariance`. */
-export function valueTerm({
-  valueClipEpsilon,
-  valueCoefficient,
-}: {
-  readonly valueClipEpsilon: number | null;
-  readonly valueCoefficient: number;
-}): Term {
+export function valueTerm(
+  {
+    valueClipEpsilon,
+    valueCoefficient,
+  }: { readonly valueClipEpsilon: number | null; readonly valueCoefficient: number },
+  aggregator = tokenMean(),
+): Term {
   const lossOf =
     valueClipEpsilon === null ? squaredValueLoss() : clippedValueLoss({ epsilon: valueClipEpsilon });
   return {
     id: "valueLoss",
     on: "value",
     coefficient: valueCoefficient,
-    aggregator: tokenMean(),
+    aggregator,
     needs: ["values", "returns"],
     evaluate(values, batch, out) {
       const valueTargets = stepColumn(batch, "returns");
@@ -87,12 +87,12 @@ export function referenceKlTerm(coefficient: Term["coefficient"], aggregator: Ag
 }
 
 /** −c_e·H; reports `entropy`. */
-export function entropyTerm(coefficient: number): Term {
+export function entropyTerm(coefficient: number, aggregator = tokenMean()): Term {
   return {
     id: "entropyLoss",
     on: "entropy",
     coefficient,
-    aggregator: tokenMean(),
+    aggregator,
     needs: [],
     evaluate(entropies, batch, out) {
       entropyBonus(entropies, out);
