@@ -49,6 +49,9 @@ const REMEDIES: Readonly<Record<Requirement, string>> = {
     "an environment that says which states are the same: one with integer observations, or with anchorKeys in its description",
   snapshots: "an environment that can go back to a state: one with snapshots in its description",
   discrete: "an environment with integer actions",
+  exactKl:
+    "actions that are one integer, or numbers with model.distribution gaussian or tanhGaussian: their distributions have " +
+    "an exact KL divergence",
 };
 
 /**

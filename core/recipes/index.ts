@@ -12,6 +12,7 @@ import { grpo } from "./grpo.js";
 import { gspo } from "./gspo.js";
 import { litePpo } from "./lite-ppo.js";
 import { ppo } from "./ppo.js";
+import { ppoKl } from "./ppo-kl.js";
 import type { ModifierDefinition, Recipe, RecipeDefinition, Requirement } from "./recipe.js";
 import { reinforcePp } from "./reinforce-pp.js";
 import { rloo } from "./rloo.js";
@@ -20,7 +21,7 @@ import { spoSimple } from "./spo-simple.js";
 import { vtrace } from "./vtrace.js";
 
 export const recipeDefinitions: readonly RecipeDefinition[] = [
-  ...[ppo, spoSimple, vtrace],
+  ...[ppo, ppoKl, spoSimple, vtrace],
   ...[grpo, drGrpo, rloo, reinforcePp, gspo, cispo, bnpo, deltaL, litePpo, sapo],
 ];
 
@@ -79,6 +80,7 @@ function offersOf({ groups, reference, model }: RunFile, spec: EnvironmentSpec):
     anchors: spec.anchorKeys === true || observationSpace.kind !== "box",
     snapshots: spec.snapshots === true,
     discrete: actionSpace.kind === "discrete",
+    exactKl: actionSpace.kind !== "multiDiscrete",
   };
   return new Set((Object.keys(offers) as Requirement[]).filter((name) => offers[name]));
 }

@@ -17,9 +17,9 @@ export type Readings = Readonly<Record<string, Readonly<Record<string, number>>>
  * groups = rows of one task from one initial state, complete (`groups` in a run file) · value = a network with a critic ·
  * reference = a policy that is held fixed (`reference` in a run file) · anchors = an environment that says which states
  * count as the same · snapshots = an environment that can go back to a state · discrete = actions that are
- * integers
+ * integers · exactKl = action distributions whose KL divergence has a closed form
  */
-export type Requirement = "groups" | "value" | "reference" | "anchors" | "snapshots" | "discrete";
+export type Requirement = "groups" | "value" | "reference" | "anchors" | "snapshots" | "discrete" | "exactKl";
 
 /** The scores of a whole group, member by member, decide whether it may enter a batch. */
 export interface GroupFilter {
@@ -105,8 +105,8 @@ export interface Term {
 export interface Tracker<S = unknown> {
   readonly initial: S;
   observe(state: S, batch: Batch): S;
-  /** Once the batch is trained: `stats` are the means that its terms reported. */
-  conclude?(state: S, stats: Readonly<Record<string, number>>): S;
+  /** Once the batch is trained: means of what its terms reported, over all passes and over the last one; none where it was not trained. */
+  conclude?(state: S, stats: Readonly<Record<string, number>>, lastPass: Readonly<Record<string, number>>): S;
   read(state: S): Readonly<Record<string, number>>;
 }
 

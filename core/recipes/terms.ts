@@ -3,6 +3,7 @@ import type { Aggregator } from "../algo/aggregate.js";
 import { tokenMean } from "../algo/aggregate.js";
 import { entropyBonus } from "../algo/entropy.js";
 import { approximateKl, klK3 } from "../algo/kl.js";
+import { categoricalKl, gaussianKl } from "../algo/policy-kl.js";
 import { sequenceLogRatios, tokenLogRatios } from "../algo/ratio.js";
 import { explainedVariance, maskedMean } from "../algo/statistics.js";
 import { clipFraction, type ClipEpsilon, type Surrogate } from "../algo/surrogates.js";
@@ -81,6 +82,18 @@ export function referenceKlTerm(coefficient: Term["coefficient"], aggregator: Ag
     needs: ["referenceLogprobs"],
     evaluate(logprobs, batch, out) {
       klK3({ logprobs, refLogprobs: stepColumn(batch, "referenceLogprobs") }, out);
+      return {};
+    },
+  };
+}
+
+/** β·KL(π_sealed ‖ π), exact, where `policies` are of the policy that sealed the batch; a recipe of it requires exactKl. */
+export function policyKlTerm(coefficient: Term["coefficient"]): Term {
+  return {
+    ...{ id: "policyKl", on: "policy", coefficient, aggregator: tokenMean(), needs: ["policies"] },
+    evaluate(policies, batch, out) {
+      const exactKl = batch.inputs.actions instanceof Int32Array ? categoricalKl : gaussianKl;
+      exactKl({ policies, oldPolicies: stepColumn(batch, "policies") }, out);
       return {};
     },
   };

@@ -22,6 +22,8 @@ export interface BatchResult {
   readonly skipped: number;
   /** Means over the batch's minibatches. */
   readonly stats: Readonly<Record<string, number>>;
+  /** The same over those of the last pass. */
+  readonly lastPass: Readonly<Record<string, number>>;
 }
 
 /** What only a forward pass is asked of. */
@@ -145,11 +147,13 @@ export async function trainBatch(
   const order = firstTo(arrangement.count(sealed));
   const want = liveColumns(recipe);
   const means = new Means();
+  let lastPass = new Means();
   let updates = 0;
   let skipped = 0;
   let klExceeded = false;
   for (let epoch = 0; epoch < epochs && !klExceeded; epoch++) {
     random.shuffle(order);
+    lastPass = new Means();
     for (const things of arrangement.split(sealed, order, minibatches)) {
       const minibatch = arrangement.select(sealed, things);
       const layout = arrangement.layOut(minibatch);
@@ -166,11 +170,12 @@ export async function trainBatch(
         step,
       );
       means.add({ ...stats, gradNorm });
+      lastPass.add(stats);
       if (applied) updates++;
       else skipped++;
       klExceeded ||= targetKl !== null && (stats["klK3"] ?? 0) > targetKl;
       await nextTurn();
     }
   }
-  return { updates, skipped, stats: { ...means.read(), learningRate } };
+  return { updates, skipped, stats: { ...means.read(), learningRate }, lastPass: lastPass.read() };
 }

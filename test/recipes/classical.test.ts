@@ -75,3 +75,52 @@ describe("vtrace", () => {
     expectClose(derived.step["advantages"]!, advantages);
   });
 });
+
+describe("ppo-kl", () => {
+  const method = recipe("ppo-kl", { normalizeAdvantages: false });
+
+  it("adds β times the mean exact KL to the unclipped surrogate", () => {
+    const log = (ps: number[]): Float64Array => Float64Array.from(ps, Math.log);
+    const [old, now] = [log([0.5, 0.3, 0.2]), log([0.6, 0.25, 0.15])];
+    const one = fixtureBatch([0], [0, 1]);
+    const batch = withColumns(one, {
+      step: { policies: old, oldLogprobs: old.slice(0, 1), values: new Float64Array(1) },
+      row: { bootstrapValues: new Float64Array(1) },
+    });
+    const { loss, stats } = evaluated(
+      recipe("ppo-kl", { normalizeAdvantages: false, entropyCoefficient: 0, valueCoefficient: 0 }),
+      batch,
+      { advantages: Float64Array.of(1) },
+      {
+        readings: { klWeight: { beta: 1 } },
+        live: { logprob: Float32Array.of(now[0]!), policy: Float32Array.from(now) },
+      },
+    );
+    expectClose([stats["policyKl"]!, loss], [0.021072, -1.178928]);
+  });
+
+  it("halves and doubles β by the KL of the last pass, and keeps it where nothing was trained", () => {
+    const beta = method.trackers["klWeight"]!;
+    const after = (lastPass: Record<string, number>): number =>
+      beta.read(beta.conclude!(beta.initial, { policyKl: 99 }, lastPass))["beta"]!;
+    const measured = [0.004, 0.01, 0.02];
+    expect(measured.map((policyKl) => after({ policyKl }))).toEqual([0.5, 1, 2]);
+    expect(after({})).toBe(1);
+  });
+
+  it.each([
+    ["integer", 0, 4],
+    ["real-valued", 2, 4],
+  ])("has the slopes of its loss, with %s actions", (_name, boxActions, width) => {
+    const random = new Random(8);
+    const plain = randomBatch(random, { boxActions, rows: 2 });
+    const { steps } = plain.inputs;
+    const policies = Float64Array.from(grid(random, steps * width, 0.3));
+    const batch = seal(method, withColumns(plain, { step: { policies } }));
+    const live = {
+      ...{ value: grid(random, steps), entropy: grid(random, steps) },
+      ...{ logprob: grid(random, steps, 0.3), policy: grid(random, steps * width, 0.3) },
+    };
+    expectSlopes(method, batch, live, { readings: { klWeight: { beta: 2 } }, tolerance: 1e-4 });
+  });
+});
