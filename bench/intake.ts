@@ -50,10 +50,17 @@ class Bottomless {
     const ledger = new Ledger();
     const metrics = createLearnerMetrics({ processMetrics: false });
     this.intake = new Intake({
-      ...{ batchSteps: BATCH_STEPS, maxPolicyLag: 1, seats: null, groupSize: null, ack: "onTrain" },
+      ...{
+        sampler: { batchSteps: BATCH_STEPS },
+        maxPolicyLag: 1,
+        seats: null,
+        groupSize: null,
+        ack: "onTrain",
+      },
       check: new RolloutCheck({ runId: RUN_ID, spec: SPEC, stateWidth: 0, groupSize: null }),
       ...{ ledger, metrics, books: new Books(ledger, this.settlements, metrics) },
       progress: () => undefined,
+      notice: () => undefined,
     });
     this.intake.begin(0);
     this.running = this.run();

@@ -8,7 +8,7 @@ import { initialWeights } from "../core/model/init.js";
 import type { Model } from "../core/model/model.js";
 import { Random } from "../core/random.js";
 import type { Batch } from "../core/recipes/batch.js";
-import { deriveColumns, evaluateTerms, liveColumns } from "../core/recipes/evaluate.js";
+import { evaluateTerms, liveColumns } from "../core/recipes/evaluate.js";
 import { resolveRecipe } from "../core/recipes/index.js";
 import type { Case } from "./cases.js";
 import type { Side } from "./alternate.js";
@@ -58,7 +58,7 @@ async function madeUpBatch(engine: Engine, inputs: EngineInputs, random: Random)
     initialStates: new Float32Array(0),
     finalObservations: new Float32Array(0),
     step: {
-      behaviorLogprobs: Float64Array.from(logprob),
+      oldLogprobs: Float64Array.from(logprob),
       values,
       advantages: Float64Array.from({ length: steps }, normal),
       returns: values.map((v) => v + random.normal()),
@@ -73,12 +73,12 @@ function updater(engine: Engine, batch: Batch): () => Promise<void> {
   const { learningRate, maxGradNorm, adamEpsilon } = recipe.update;
   const step = { learningRate, maxGradNorm, epsilon: adamEpsilon, beta1: 0.9, beta2: 0.999 };
   const want = liveColumns(recipe);
+  const context = { readings: {}, random: new Random(SEED) };
   return async () => {
-    const minibatch = deriveColumns(recipe, "step", batch, {});
     const { applied } = await engine.update(
-      minibatch.inputs,
+      batch.inputs,
       want,
-      (live) => evaluateTerms(recipe, minibatch, live).cotangents,
+      (live) => evaluateTerms(recipe, batch, live, context).cotangents,
       step,
     );
     if (!applied) throw new SkeinError("INTERNAL", "bench: an update's gradient was not finite");

@@ -24,6 +24,10 @@ export interface RolloutColumns {
   readonly actions: Int32Array | Float32Array;
   /** [N·P] 1 = could be chosen; one number a choice, the parts of a multi-discrete action one after the other */
   readonly actionMasks: Uint8Array;
+  /** [N] which of `anchorTexts` names the state before each step; [0] where the observation does */
+  readonly anchorIndices: Uint32Array;
+  /** Distinct texts, as `joinAnchorTexts` joins them; [0] where there are no `anchorIndices` */
+  readonly anchorTexts: Uint8Array;
   /** [N] log-probability under the distribution actually sampled, nats */
   readonly behaviorLogprobs: Float32Array;
   /** [N] */

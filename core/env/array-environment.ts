@@ -1,10 +1,15 @@
 /**
  * Base of the built-in vector environments: state as a struct of arrays, one random stream an instance, time
- * limit and same-step reset in one place. A subclass only writes its physics.
+ * limit, same-step reset and snapshots in one place. A subclass only writes its physics, and keeps all that it remembers
+ * of an episode in `state`.
  */
+import { expectLength } from "../errors.js";
 import { Random } from "../random.js";
 import type { ActionArray, EnvironmentSpec, VectorEnvironment } from "./environment.js";
 import { choicesOf, widthOf } from "./spaces.js";
+
+/** Of a random stream. */
+const STREAM_WORDS = 4;
 
 export abstract class ArrayEnvironment implements VectorEnvironment {
   readonly observations: Float32Array;
@@ -13,6 +18,7 @@ export abstract class ArrayEnvironment implements VectorEnvironment {
   readonly terminated: Uint8Array;
   readonly truncated: Uint8Array;
   readonly actionMasks: Uint8Array | null;
+  readonly anchorKeys = null;
   /** state[k][i] is variable k of instance i. */
   readonly state: readonly Float64Array[];
   /** Steps taken in the running episode of each instance. */
@@ -79,6 +85,26 @@ export abstract class ArrayEnvironment implements VectorEnvironment {
         this.show(i);
       }
     }
+  }
+
+  /** float64: `state`, `elapsed`, the random stream. */
+  snapshot(i: number): Uint8Array {
+    const numbers = [...this.state.map((variable) => variable[i]!), this.elapsed[i]!];
+    return new Uint8Array(Float64Array.of(...numbers, ...this.random[i]!.state()).buffer);
+  }
+
+  restore(i: number, snapshot: Uint8Array, seed: number | null = null): void {
+    const width = this.state.length;
+    const expected = Float64Array.BYTES_PER_ELEMENT * (width + 1 + STREAM_WORDS);
+    expectLength("restore", "snapshot", expected, snapshot.byteLength);
+    const numbers = new Float64Array(new Uint8Array(snapshot).buffer);
+    this.state.forEach((variable, k) => (variable[i] = numbers[k]!));
+    this.elapsed[i] = numbers[width]!;
+    const [a, b, c, d] = numbers.subarray(width + 1);
+    this.random[i] = seed === null ? Random.fromState([a!, b!, c!, d!]) : new Random(seed);
+    this.terminated[i] = 0;
+    this.truncated[i] = 0;
+    this.show(i);
   }
 
   private restart(i: number): void {

@@ -23,6 +23,10 @@ export interface EnvironmentDescription {
   readonly rewardThreshold?: number | null;
   /** Its instances say with `actionMask()` which actions may be chosen; default false. */
   readonly actionMasks?: boolean;
+  /** Its instances can be left and returned to, with `snapshot()` and `restore()`; default false. */
+  readonly snapshots?: boolean;
+  /** Its instances say with `anchorKey()` what counts as the same state; default false: the observation does. */
+  readonly anchorKeys?: boolean;
   /** One instance; called once for each. */
   create(params: EnvironmentParams): Environment;
 }
@@ -32,7 +36,7 @@ export function defineEnvironment(
   description: EnvironmentDescription,
 ): EnvironmentDefinition<EnvironmentParams> {
   const { id, observationSpace, actionSpace, maxEpisodeSteps = null, rewardThreshold = null } = description;
-  const { actionMasks = false } = description;
+  const { actionMasks = false, snapshots = false, anchorKeys = false } = description;
   checkSpace(id, "observationSpace", observationSpace);
   checkSpace(id, "actionSpace", actionSpace);
   if (maxEpisodeSteps !== null && !(Number.isInteger(maxEpisodeSteps) && maxEpisodeSteps > 0)) {
@@ -46,8 +50,12 @@ export function defineEnvironment(
       actionMasks,
     );
   }
+  const flags = { snapshots, anchorKeys };
+  for (const [flag, value] of Object.entries(flags)) {
+    if (typeof value !== "boolean") throw wrongDescription(id, flag, "true or false", value);
+  }
   const limits = { maxEpisodeSteps, rewardThreshold };
-  const spec: EnvironmentSpec = { id, observationSpace, actionSpace, ...limits, actionMasks };
+  const spec: EnvironmentSpec = { id, observationSpace, actionSpace, ...limits, actionMasks, ...flags };
   return {
     id,
     params: paramsSchema,

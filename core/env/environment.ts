@@ -16,9 +16,9 @@ export interface EnvironmentSpec {
   readonly rewardThreshold: number | null;
   /** It says at every step which of its discrete actions may be chosen; absent = false: all may. */
   readonly actionMasks?: boolean;
-  /** Its instances can be left and returned to; absent = false. */
+  /** An instance can be left and returned to by `snapshot` and `restore`; absent = false. */
   readonly snapshots?: boolean;
-  /** It says at every step which states count as the same; absent = false. */
+  /** It names the state before every step, for comparing what was done in the same; absent = false: observations do. */
   readonly anchorKeys?: boolean;
   /** Names of numbers that it gives at the end of every episode, beside return and length; absent = none. */
   readonly counters?: readonly string[];
@@ -48,6 +48,21 @@ export interface Environment {
    * after every `step` that ends no episode, where the description says `actionMasks: true`.
    */
   actionMask?(): ActionMask | Promise<ActionMask>;
+  /**
+   * Everything that decides how the running episode goes on, as bytes. Asked for between two steps, where the
+   * description says `snapshots: true`. What `maxEpisodeSteps` counts is kept beside it.
+   */
+  snapshot?(): Uint8Array | Promise<Uint8Array>;
+  /**
+   * Returns to a snapshot of this or another instance, whatever was played since. Where `seed` is null the same actions
+   * bring the same steps; else what is random from here on is drawn anew, from that seed.
+   */
+  restore?(snapshot: Uint8Array, options: { readonly seed: number | null }): void | Promise<void>;
+  /**
+   * What counts as the same state: steps with equal keys are compared with one another, whatever was observed. Text
+   * without U+0000. Asked for when `actionMask` is, where the description says `anchorKeys: true`.
+   */
+  anchorKey?(): string | Promise<string>;
   close?(): void | Promise<void>;
 }
 
@@ -76,6 +91,8 @@ export interface VectorEnvironment {
   readonly truncated: Uint8Array;
   /** [count · P] 1 = may be chosen in the next step, P = `choicesOf(actionSpace)`; null = all may, always */
   readonly actionMasks: Uint8Array | null;
+  /** [count] of the state that each instance shows; null = the observation names it */
+  readonly anchorKeys: readonly string[] | null;
   /** Seeds and resets every instance; `seeds` [count]. */
   reset(seeds: Uint32Array): void | Promise<void>;
   /** Seeds and resets instance i alone, to what `reset` with that seed makes of it; the others stay as they are. */
@@ -85,6 +102,17 @@ export interface VectorEnvironment {
    * episode ended begins no other before its `resetInstance`. Instances fail each for itself (InstanceFailures).
    */
   step(actions: ActionArray, active?: Uint8Array | null): void | Promise<void>;
+  /**
+   * Everything that decides the future of instance i, whose episode is running: state, steps taken, random stream. Where
+   * `spec.snapshots`.
+   */
+  snapshot?(i: number): Uint8Array | Promise<Uint8Array>;
+  /**
+   * Instance i, whatever became of its episode, goes on from a snapshot of any instance of this environment: it shows
+   * what was shown there, and the same actions bring the same steps. With a seed its random stream begins anew instead.
+   * Throws SHAPE where the bytes are no snapshot of this environment.
+   */
+  restore?(i: number, snapshot: Uint8Array, seed?: number | null): void | Promise<void>;
   close?(): void | Promise<void>;
 }
 

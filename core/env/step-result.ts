@@ -3,6 +3,7 @@
  * or null: the caller knows which environment, instance and step it is about.
  */
 import { inspect } from "node:util";
+import { isAnchorText } from "../anchor-texts.js";
 import type { StepResult } from "./environment.js";
 import { choicesOf, describeSpace, widthOf, type Space } from "./spaces.js";
 
@@ -87,6 +88,12 @@ export function complainAboutForbidden(space: Space, masks: Uint8Array, at: numb
     from += size;
   }
   return null;
+}
+
+/** Says why `key` is no anchor key. */
+export function complainAboutAnchor(key: unknown): string | null {
+  if (typeof key === "string" && isAnchorText(key)) return null;
+  return `anchor key is ${show(key)}, expected a text without U+0000 or halves of surrogate pairs`;
 }
 
 /** Says what is wrong with everything in a step's result but its observation. */

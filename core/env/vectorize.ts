@@ -14,9 +14,17 @@ import type {
   StepResult,
   VectorEnvironment,
 } from "./environment.js";
+import { createInstance } from "./create-instance.js";
 import { forEachInstance, isPromise, type Awaitable } from "./instances.js";
+import { packSnapshot, parseSnapshot } from "./snapshot.js";
 import { choicesOf, widthOf, type Space } from "./spaces.js";
-import { complainAboutResult, writeActionMask, writeObservation } from "./step-result.js";
+import {
+  complainAboutAnchor,
+  complainAboutResult,
+  show,
+  writeActionMask,
+  writeObservation,
+} from "./step-result.js";
 
 interface Instance {
   readonly environment: Environment;
@@ -26,6 +34,8 @@ interface Instance {
   seed: number;
   /** Steps taken in the running episode. */
   elapsed: number;
+  /** How the running episode came to be anything but what its seed gives; for messages. */
+  detour: string;
 }
 
 class UserVectorEnvironment implements VectorEnvironment {
@@ -35,6 +45,7 @@ class UserVectorEnvironment implements VectorEnvironment {
   readonly terminated: Uint8Array;
   readonly truncated: Uint8Array;
   readonly actionMasks: Uint8Array | null;
+  readonly anchorKeys: string[] | null;
   private readonly instances: readonly Instance[];
   private readonly observationWidth: number;
   private readonly actionWidth: number;
@@ -56,11 +67,11 @@ class UserVectorEnvironment implements VectorEnvironment {
     this.terminated = new Uint8Array(count);
     this.truncated = new Uint8Array(count);
     this.actionMasks = spec.actionMasks === true ? new Uint8Array(count * this.choices) : null;
+    this.anchorKeys = spec.anchorKeys === true ? new Array<string>(count).fill("") : null;
     this.instances = Array.from({ length: count }, (_, i) => ({
       environment: createInstance(spec, i, create),
       random: new Random(0),
-      seed: 0,
-      elapsed: 0,
+      ...{ seed: 0, elapsed: 0, detour: "" },
     }));
   }
 
@@ -90,6 +101,43 @@ class UserVectorEnvironment implements VectorEnvironment {
     });
   }
 
+  snapshot(i: number): Awaitable<Uint8Array> {
+    const { environment, random, elapsed, seed } = this.instances[i]!;
+    this.expectSnapshots(i);
+    const o = this.observationWidth;
+    const observation = this.observations.slice(i * o, (i + 1) * o);
+    const kept = { elapsed, seed, random: random.state(), observation };
+    return this.call(
+      i,
+      "snapshot()",
+      () => environment.snapshot?.(),
+      (bytes: unknown) => {
+        if (bytes instanceof Uint8Array) return packSnapshot({ ...kept, bytes });
+        throw this.refusal(i, "snapshot()", `snapshot is ${show(bytes)}, expected a Uint8Array`);
+      },
+    );
+  }
+
+  restore(i: number, snapshot: Uint8Array, seed: number | null = null): Awaitable<void> {
+    const instance = this.instances[i]!;
+    this.expectSnapshots(i);
+    const kept = parseSnapshot(this.spec.id, this.observationWidth, snapshot);
+    instance.elapsed = kept.elapsed;
+    instance.seed = kept.seed;
+    instance.random = seed === null ? Random.fromState(kept.random) : new Random(seed);
+    instance.detour =
+      seed === null ? "" : ` and went on from its step ${kept.elapsed} with restore(…, { seed: ${seed} })`;
+    this.terminated[i] = 0;
+    this.truncated[i] = 0;
+    this.observations.set(kept.observation, i * this.observationWidth);
+    return this.call(
+      i,
+      "restore()",
+      () => instance.environment.restore?.(kept.bytes, { seed }),
+      () => this.ask(i),
+    );
+  }
+
   close(): Awaitable<void> {
     return forEachInstance(this.count, (i) => {
       const { environment } = this.instances[i]!;
@@ -106,13 +154,36 @@ class UserVectorEnvironment implements VectorEnvironment {
     const instance = this.instances[i]!;
     instance.seed = seed;
     instance.elapsed = 0;
+    instance.detour = "";
     return this.call(
       i,
       "reset()",
       () => instance.environment.reset({ seed }),
       (observation) => {
         this.write(i, "reset()", observation, this.observations);
-        return this.askMask(i);
+        return this.ask(i);
+      },
+    );
+  }
+
+  /** Asks instance i for everything about the state it shows that is not in the observation. */
+  private ask(i: number): Awaitable<void> {
+    const asked = this.askMask(i);
+    return isPromise(asked) ? asked.then(() => this.askAnchor(i)) : this.askAnchor(i);
+  }
+
+  private askAnchor(i: number): Awaitable<void> {
+    const { anchorKeys } = this;
+    if (anchorKeys === null) return;
+    const { environment } = this.instances[i]!;
+    return this.call(
+      i,
+      "anchorKey()",
+      () => environment.anchorKey?.(),
+      (key: unknown) => {
+        const complaint = complainAboutAnchor(key);
+        if (complaint !== null) throw this.refusal(i, "anchorKey()", complaint);
+        anchorKeys[i] = key as string;
       },
     );
   }
@@ -143,7 +214,7 @@ class UserVectorEnvironment implements VectorEnvironment {
     this.rewards[i] = result.reward;
     this.terminated[i] = result.terminated ? 1 : 0;
     this.truncated[i] = truncated ? 1 : 0;
-    if (!ended) return this.askMask(i);
+    if (!ended) return this.ask(i);
     if (goesOn) return this.begin(i, instance.random.nextUint32());
   }
 
@@ -154,12 +225,12 @@ class UserVectorEnvironment implements VectorEnvironment {
   }
 
   /** Calls the user's code and hands on what it gives, at once or when it comes. */
-  private call<T>(
+  private call<T, R>(
     i: number,
     method: string,
     act: () => Awaitable<T>,
-    next: (value: T) => Awaitable<void>,
-  ): Awaitable<void> {
+    next: (value: T) => Awaitable<R>,
+  ): Awaitable<R> {
     let value: Awaitable<T>;
     try {
       value = act();
@@ -187,31 +258,15 @@ class UserVectorEnvironment implements VectorEnvironment {
   }
 
   private replay(i: number): string {
-    return `The episode began with reset({ seed: ${this.instances[i]!.seed} }).`;
+    const { seed, detour } = this.instances[i]!;
+    return `The episode began with reset({ seed: ${seed} })${detour}.`;
   }
-}
 
-function createInstance(
-  { id, actionMasks = false }: EnvironmentSpec,
-  i: number,
-  create: () => Environment,
-): Environment {
-  const where = `environment "${id}", instance ${i}, step 0`;
-  let environment: Environment;
-  try {
-    environment = create();
-  } catch (cause) {
-    const text = `${where}: create() threw "${messageOf(cause)}"`;
-    throw new SkeinError("ENVIRONMENT_FAILED", text, { cause });
+  private expectSnapshots(i: number): void {
+    if (this.spec.snapshots === true) return;
+    const text = `${this.where(i)}: it offers no snapshots; say snapshots: true in its description and add snapshot() and restore()`;
+    throw new SkeinError("ENVIRONMENT_FAILED", text);
   }
-  const offered = typeof (environment as Partial<Environment> | undefined)?.actionMask === "function";
-  if (offered === actionMasks) return environment;
-  throw new SkeinError(
-    "ENVIRONMENT_FAILED",
-    offered
-      ? `${where}: there is a method actionMask(), but the environment's description does not say actionMasks: true; add that, or leave the method out`
-      : `${where}: the environment's description says actionMasks: true, but there is no method actionMask(); add it, or leave the flag out`,
-  );
 }
 
 /** One instance's action as the user's environment takes it; a copy, so it may be kept. */

@@ -57,6 +57,8 @@ export function rolloutParts(rollout: Rollout): Uint8Array[] {
   put(COLUMNS, toColumn("observations", c.observations, c.observationWidth));
   put(COLUMNS, toColumn("actions", c.actions, c.actionWidth));
   put(COLUMNS, toColumn("actionMasks", c.actionMasks, c.actionMaskWidth));
+  put(COLUMNS, toColumn("anchorIndices", c.anchorIndices));
+  put(COLUMNS, toColumn("anchorTexts", c.anchorTexts));
   put(COLUMNS, toColumn("behaviorLogprobs", c.behaviorLogprobs));
   put(COLUMNS, toColumn("rewards", c.rewards));
   put(COLUMNS, toColumn("mask", c.mask));
@@ -86,6 +88,8 @@ export function decodeRollout(bytes: Uint8Array): Rollout {
   const reader = new ColumnReader(where, wire.columns);
   reader.assume(toColumn("actionMasks", new Uint8Array(0), 0));
   reader.assume(toColumn("initialStates", new Float32Array(0), 0));
+  reader.assume(toColumn("anchorIndices", new Uint32Array(0)));
+  reader.assume(toColumn("anchorTexts", new Uint8Array(0)));
   const observationWidth = reader.width("observations");
   const actionWidth = reader.width("actions");
   const actionMaskWidth = reader.width("actionMasks");
@@ -99,6 +103,8 @@ export function decodeRollout(bytes: Uint8Array): Rollout {
     observations: reader.float32("observations", observationWidth),
     actions: reader.int32OrFloat32("actions", actionWidth),
     actionMasks: reader.uint8("actionMasks", actionMaskWidth),
+    anchorIndices: reader.uint32("anchorIndices"),
+    anchorTexts: reader.uint8("anchorTexts"),
     behaviorLogprobs: reader.float32("behaviorLogprobs"),
     rewards: reader.float32("rewards"),
     mask: reader.uint8("mask"),

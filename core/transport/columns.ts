@@ -1,6 +1,6 @@
 /** Named columns on the wire, and what a set of rollout columns must satisfy on both sides of it. */
 import type { RolloutColumns } from "../types.js";
-import { rowCount, stepCount } from "../types.js";
+import { rowCount, stepCount, StopReason } from "../types.js";
 import { alignedPrefix, prefixOf } from "./parts.js";
 import { corrupt, messageCodec } from "./schema.js";
 import { arrayOf, bytesOf, dtypeOf, type ColumnArray } from "./typed-bytes.js";
@@ -117,6 +117,7 @@ export function columnsComplaint(columns: RolloutColumns): string | null {
     ["observations", steps * columns.observationWidth, columns.observations.length],
     ["actions", steps * columns.actionWidth, columns.actions.length],
     ["actionMasks", steps * columns.actionMaskWidth, columns.actionMasks.length],
+    ["anchorIndices", columns.anchorIndices.length === 0 ? 0 : steps, columns.anchorIndices.length],
     ["rewards", steps, columns.rewards.length],
     ["mask", steps, columns.mask.length],
     ["initialStates", rows * columns.stateWidth, columns.initialStates.length],
@@ -140,6 +141,9 @@ export function columnsComplaint(columns: RolloutColumns): string | null {
   ];
   const wrong = lengths.find(([, expected, got]) => expected !== got);
   if (wrong !== undefined) return `expected ${wrong[0]} [${wrong[1]}], got [${wrong[2]}]`;
+  if (columns.anchorIndices.length === 0 && columns.anchorTexts.length > 0) {
+    return `expected no anchor texts without anchor indices, got ${columns.anchorTexts.length} bytes`;
+  }
   return (
     offsetsComplaint(columns.offsets, steps) ??
     runsComplaint(columns, steps) ??
@@ -170,6 +174,6 @@ function maskComplaint({ actionMasks }: RolloutColumns): string | null {
 }
 
 function stopComplaint(columns: RolloutColumns): string | null {
-  const unknown = columns.stopReasons.find((reason) => reason > 2);
-  return unknown === undefined ? null : `expected stop reasons 0, 1 or 2, got ${unknown}`;
+  const unknown = columns.stopReasons.find((reason) => reason > StopReason.deadline);
+  return unknown === undefined ? null : `expected stop reasons 0 to ${StopReason.deadline}, got ${unknown}`;
 }

@@ -31,6 +31,7 @@ const spec: EnvironmentSpec = {
   actionSpace: discrete(2),
   maxEpisodeSteps: null,
   rewardThreshold: null,
+  snapshots: true,
 };
 
 /** Ace 1, two to nine, and ten four times as often: ten, jack, queen, king. */

@@ -30,6 +30,7 @@ const spec: EnvironmentSpec = {
   actionSpace: discrete(3),
   maxEpisodeSteps: 500,
   rewardThreshold: -100,
+  snapshots: true,
 };
 
 /**

@@ -29,6 +29,7 @@ const spec: EnvironmentSpec = {
   actionSpace: discrete(2),
   maxEpisodeSteps: 500,
   rewardThreshold: 475,
+  snapshots: true,
 };
 
 /** State: cart position (m), its speed (m/s), pole angle (rad, 0 = upright), its speed (rad/s). */

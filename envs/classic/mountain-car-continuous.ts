@@ -20,6 +20,7 @@ const spec: EnvironmentSpec = {
   actionSpace: box([1], -1, 1),
   maxEpisodeSteps: 999,
   rewardThreshold: 90,
+  snapshots: true,
 };
 
 /** State: position along the valley and speed, in Gymnasium's dimensionless units per step. */

@@ -21,6 +21,7 @@ const spec: EnvironmentSpec = {
   actionSpace: discrete(3),
   maxEpisodeSteps: 200,
   rewardThreshold: -110,
+  snapshots: true,
 };
 
 /** State: position along the valley and speed, in Gymnasium's dimensionless units per step. */

@@ -21,6 +21,7 @@ const spec: EnvironmentSpec = {
   actionSpace: box([1], -MAX_TORQUE, MAX_TORQUE),
   maxEpisodeSteps: 200,
   rewardThreshold: null,
+  snapshots: true,
 };
 
 /** `angle` in [−π, π), rad, as Python's floored modulo gives it. */

@@ -48,6 +48,7 @@ function define(id: string, slippery: boolean): EnvironmentDefinition {
     actionSpace: discrete(MOVES.length),
     maxEpisodeSteps: null,
     rewardThreshold: null,
+    snapshots: true,
   };
   return {
     id,

@@ -74,6 +74,7 @@ function define(
     actionSpace: discrete(MOVES.length),
     maxEpisodeSteps,
     rewardThreshold,
+    snapshots: true,
   };
   return {
     id,

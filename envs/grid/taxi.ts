@@ -73,6 +73,7 @@ const spec: EnvironmentSpec = {
   actionSpace: discrete(6),
   maxEpisodeSteps: 200,
   rewardThreshold: 8,
+  snapshots: true,
 };
 
 const params = z.strictObject({

@@ -2,6 +2,7 @@
 import type { ActionArray, VectorEnvironment } from "../../core/env/environment.js";
 import { choicesOf, widthOf } from "../../core/env/spaces.js";
 import { StopReason, type RolloutColumns } from "../../core/types.js";
+import { AnchorTable } from "./anchors.js";
 import { Growing } from "./growing.js";
 import { expectSoundSteps, versionRuns } from "./steps.js";
 
@@ -16,6 +17,8 @@ export class EpisodeBuilder {
   private readonly observations = new Growing((n) => new Float32Array(n));
   private readonly actions: Growing<Float32Array> | Growing<Int32Array>;
   private readonly actionMasks = new Growing((n) => new Uint8Array(n));
+  private readonly anchors = new AnchorTable();
+  private readonly anchorIndices = new Growing((n) => new Uint32Array(n));
   private readonly logprobs = new Growing((n) => new Float32Array(n));
   private readonly rewards = new Growing((n) => new Float32Array(n));
   private readonly versions = new Growing((n) => new Uint32Array(n));
@@ -51,6 +54,9 @@ export class EpisodeBuilder {
     this.observations.push(environment.observations, i * o, o);
     this.actions.push(actions, i * a, a);
     if (environment.actionMasks !== null) this.actionMasks.push(environment.actionMasks, i * p, p);
+    if (environment.anchorKeys !== null) {
+      this.anchorIndices.push([this.anchors.numberOf(environment.anchorKeys[i]!)]);
+    }
     this.logprobs.push(logprobs, i);
     this.versions.push([version]);
   }
@@ -82,6 +88,8 @@ export class EpisodeBuilder {
       observations: this.observations.whole(),
       actions: this.actions.whole(),
       actionMasks: this.actionMasks.whole(),
+      anchorIndices: this.anchorIndices.whole(),
+      anchorTexts: this.anchors.texts(),
       behaviorLogprobs: this.logprobs.whole(),
       rewards: this.rewards.whole(),
       mask: new Uint8Array(length).fill(1),

@@ -6,6 +6,7 @@
 import type { ActionArray, VectorEnvironment } from "../../core/env/environment.js";
 import { choicesOf, widthOf } from "../../core/env/spaces.js";
 import { StopReason, type RolloutColumns } from "../../core/types.js";
+import { AnchorTable } from "./anchors.js";
 import { expectSoundSteps, versionRuns } from "./steps.js";
 
 const TERMINATED = 1;
@@ -52,6 +53,8 @@ export class FragmentBuilder {
   private readonly actionWidth: number;
   private readonly actionMaskWidth: number;
   private readonly actionMasks: Uint8Array;
+  private readonly anchors = new AnchorTable();
+  private readonly anchorIndices: Uint32Array;
   private readonly stateWidth: number;
   /** [E·S] */
   private readonly startStates: Float32Array;
@@ -74,6 +77,7 @@ export class FragmentBuilder {
     this.actionWidth = widthOf(spec.actionSpace);
     this.actionMaskWidth = environment.actionMasks === null ? 0 : choicesOf(spec.actionSpace);
     this.actionMasks = new Uint8Array(total * this.actionMaskWidth);
+    this.anchorIndices = new Uint32Array(environment.anchorKeys === null ? 0 : total);
     this.stateWidth = states.length / count;
     this.startStates = states.slice();
     this.observations = new Float32Array(total * this.observationWidth);
@@ -89,13 +93,14 @@ export class FragmentBuilder {
   /** Before the environment steps: what the policy saw and chose. */
   decide(actions: ActionArray, logprobs: Float32Array, version: number): void {
     const { observationWidth: o, actionWidth: a, actionMaskWidth: p, steps, t } = this;
-    const { observations: seen, actionMasks: allowed } = this.environment;
+    const { observations: seen, actionMasks: allowed, anchorKeys } = this.environment;
     this.versions[t] = version;
     for (let i = 0; i < this.environment.count; i++) {
       const at = i * steps + t;
       for (let k = 0; k < o; k++) this.observations[at * o + k] = seen[i * o + k]!;
       for (let k = 0; k < a; k++) this.actions[at * a + k] = actions[i * a + k]!;
       for (let k = 0; k < p; k++) this.actionMasks[at * p + k] = allowed![i * p + k]!;
+      if (anchorKeys !== null) this.anchorIndices[at] = this.anchors.numberOf(anchorKeys[i]!);
       this.logprobs[at] = logprobs[i]!;
     }
   }
@@ -167,6 +172,8 @@ export class FragmentBuilder {
       observations: this.observations,
       actions: this.actions,
       actionMasks: this.actionMasks,
+      anchorIndices: this.anchorIndices,
+      anchorTexts: this.anchors.texts(),
       behaviorLogprobs: this.logprobs,
       rewards: this.rewards,
       mask: new Uint8Array(this.rewards.length).fill(1),

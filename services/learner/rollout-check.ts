@@ -4,6 +4,8 @@
  *
  * Tight loops over whole columns: a learner looks at millions of steps a second here.
  */
+import { isUtf8 } from "node:buffer";
+import { countAnchorTexts } from "../../core/anchor-texts.js";
 import { type EnvironmentSpec } from "../../core/env/environment.js";
 import { choicesOf, widthOf, type Space } from "../../core/env/spaces.js";
 import { rolloutIdOf, rowCount, stepCount, StopReason } from "../../core/types.js";
@@ -120,6 +122,7 @@ export class RolloutCheck {
       versions(columns, version) ??
       flags(columns) ??
       notFinite(columns) ??
+      anchors(columns) ??
       this.choices(columns)
     );
   }
@@ -135,6 +138,10 @@ export class RolloutCheck {
       return complain(list(this.widths), list(columns));
     }
     if (stepCount(columns) === 0) return complain("at least one step", "none");
+    const anchors = this.rules.spec.anchorKeys === true ? stepCount(columns) : 0;
+    if (columns.anchorIndices.length !== anchors) {
+      return complain(`anchorIndices [${anchors}]`, `[${columns.anchorIndices.length}]`);
+    }
     const integers = this.actionSizes.length > 0;
     if (columns.actions instanceof Int32Array !== integers) {
       return complain(
@@ -213,6 +220,16 @@ function flags({ mask, terminated, truncated, stopReasons }: RolloutColumns): Co
     }
   }
   return null;
+}
+
+function anchors({ anchorIndices, anchorTexts }: RolloutColumns): Complaint | null {
+  if (anchorIndices.length === 0) return null;
+  if (!isUtf8(anchorTexts))
+    return { reason: "shape", text: "expected anchor texts in UTF-8, got other bytes" };
+  const count = countAnchorTexts(anchorTexts);
+  const beyond = anchorIndices.find((index) => index >= count);
+  if (beyond === undefined) return null;
+  return { reason: "range", text: `expected anchor indices below ${count}, got ${beyond}` };
 }
 
 function notFinite(columns: RolloutColumns): Complaint | null {

@@ -27,8 +27,9 @@ describe("a run file", () => {
     expect(parseRunConfig(MINIMAL, "run.yaml")).toEqual({
       run: { name: "run", seed: 1, folder: "runs" },
       environment: { id: "CartPole-v1", module: null, params: {} },
-      recipe: { id: "ppo", params: {} },
-      model: { kind: "mlp", hidden: [64, 64], distribution: "gaussian" },
+      recipe: { id: "ppo", params: {}, modifiers: [] },
+      reference: null,
+      model: { kind: "mlp", hidden: [64, 64], distribution: "gaussian", critic: true },
       engine: "auto",
       actors: {
         ...{ processes: 1, threads: 1, environments: 8, fragmentSteps: 128, maxRestarts: 10 },
@@ -68,14 +69,21 @@ describe("a run file", () => {
     expect(modelOf("cnn")).toEqual({
       ...{ kind: "cnn", convolutions: [{ channels: 16, kernel: 3, stride: 1 }], hidden: [128] },
       distribution: "gaussian",
+      critic: true,
     });
-    expect(modelOf("gru")).toEqual({ kind: "gru", hidden: [64], units: 64, distribution: "gaussian" });
+    expect(modelOf("gru")).toEqual({
+      kind: "gru",
+      hidden: [64],
+      units: 64,
+      distribution: "gaussian",
+      critic: true,
+    });
     expect(modelOf("transformer")).toEqual({
       ...{ kind: "transformer", layers: 2, width: 64, heads: 4, feedForward: 128 },
-      ...{ norm: "rms", activation: "swiglu", distribution: "gaussian" },
+      ...{ norm: "rms", activation: "swiglu", distribution: "gaussian", critic: true },
     });
     const { model } = parseRunConfig(applyOverride(MINIMAL, "model.hidden=[32]"), "run.yaml");
-    expect(model).toEqual({ kind: "mlp", hidden: [32], distribution: "gaussian" });
+    expect(model).toEqual({ kind: "mlp", hidden: [32], distribution: "gaussian", critic: true });
   });
 
   it("is immutable once parsed, all the way down", () => {
@@ -102,7 +110,7 @@ describe("a run file", () => {
     [{ model: { kind: "gru", unit: 8 } }, 'unknown key "model.unit". Did you mean "units"?'],
     [
       { model: { kind: "cnn", heads: 2 } },
-      'unknown key "model.heads". Known: convolutions, distribution, hidden, kind.',
+      'unknown key "model.heads". Known: convolutions, critic, distribution, hidden, kind.',
     ],
     [{ environment: { id: "x", param: {} } }, 'unknown key "environment.param". Did you mean "params"?'],
   ])("refuses an unknown key and names the nearest known one: %o", (change, message) => {

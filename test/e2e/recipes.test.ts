@@ -31,7 +31,7 @@ describe("skein recipes", () => {
     expect(code).toBe(0);
     for (const { summary } of recipeDefinitions) expect(stdout).toContain(summary);
     expect(stdout).toMatch(/^grpo .*\[needs groups\]$/m);
-    expect(stdout).toMatch(/^ppo [^[]*$/m);
+    expect(stdout).toMatch(/^ppo .*\[needs value\]$/m);
   });
 
   it("shows one resolved, and names the nearest to one that does not exist", async () => {

@@ -1,5 +1,4 @@
 import { describe, expect, it } from "vitest";
-import type { LiveColumn } from "../../core/engine/engine.js";
 import { box, discrete, multiDiscrete, type Space } from "../../core/env/spaces.js";
 import { createModel } from "../../core/model/create.js";
 import type { ModelSpec } from "../../core/model/model.js";
@@ -8,6 +7,7 @@ import { doubles, engineFor, inputsFor, livelyWeights } from "./harness.js";
 import { reference, type Weights } from "./reference.js";
 
 const LIVE = ["logprob", "entropy", "value"] as const;
+type Live = (typeof LIVE)[number];
 
 const board = box([5, 4, 2], -1, 1);
 const tokens = multiDiscrete([3, 2]);
@@ -115,8 +115,8 @@ const EXAMPLES: readonly Example[] = [
 
 /** Σ cotangent·column of the reference. */
 function objectiveOf(
-  columns: Readonly<Record<LiveColumn, readonly number[]>>,
-  cotangents: Readonly<Record<LiveColumn, Float64Array>>,
+  columns: Readonly<Record<Live, readonly number[]>>,
+  cotangents: Readonly<Record<Live, Float64Array>>,
 ): number {
   return LIVE.reduce((sum, c) => sum + columns[c].reduce((s, x, i) => s + x * cotangents[c][i]!, 0), 0);
 }

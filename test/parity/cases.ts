@@ -29,7 +29,7 @@ export interface ParityCase {
   /** Every column the network has. */
   readonly columns: ReadonlyMap<OutputColumn, Float32Array>;
   /** [N] each */
-  readonly cotangents: Readonly<Record<LiveColumn, Float64Array>>;
+  readonly cotangents: Readonly<Record<Exclude<LiveColumn, "policy">, Float64Array>>;
   /** ∂ Σ cotangent·column / ∂ parameter */
   readonly gradients: readonly NamedTensor[];
   readonly gradNorm: number;

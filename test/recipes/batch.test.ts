@@ -172,7 +172,7 @@ describe("columns", () => {
   it("that are missing are asked for by name", () => {
     const batch = randomBatch(new Random(9));
     expect(() => stepColumn(batch, "advantages")).toThrow(
-      'recipe: needs the step column "advantages"; present: rewards, behaviorLogprobs, values',
+      'recipe: needs the step column "advantages"; present: rewards, behaviorLogprobs, oldLogprobs, versions, values',
     );
   });
 });

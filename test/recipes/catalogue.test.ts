@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest";
 import { deriveColumns } from "../../core/recipes/evaluate.js";
 import { resolveRecipe } from "../../core/recipes/index.js";
 import type { Recipe } from "../../core/recipes/recipe.js";
+import { contextOf } from "./fixture.js";
 import { evaluated, fixtureBatch, rowAdvantages } from "./catalogue-fixture.js";
 
 /** Half a unit in the sixth digit, and what float32 log-probabilities add to it. */
@@ -156,7 +157,7 @@ describe("bnpo", () => {
       offsets,
       scores.flatMap((row, group) => row.map(() => group)),
     );
-    const found = rowAdvantages(deriveColumns(recipe("bnpo"), "seal", batch, {}));
+    const found = rowAdvantages(deriveColumns(recipe("bnpo"), "seal", batch, contextOf()));
     const of = (score: number): number[] =>
       scores.map((row, group) => found[4 * group + row.indexOf(score)]!);
     expectClose(of(1), [0.667379, 0.350079, 0.22246, 0.350079]);

@@ -1,6 +1,7 @@
 /** Random rollouts and batches for the tests of recipes, masks and every kind of row end included. */
-import type { Random } from "../../core/random.js";
+import { Random } from "../../core/random.js";
 import { assembleBatch, withColumns, type Batch } from "../../core/recipes/batch.js";
+import type { DeriveContext, Readings } from "../../core/recipes/recipe.js";
 import { StopReason, type Rollout } from "../../core/types.js";
 
 export interface RolloutShape {
@@ -15,6 +16,11 @@ export interface RolloutShape {
   readonly stateWidth?: number;
   /** Share of masked steps. */
   readonly masked?: number;
+}
+
+/** What a derive knows beside the batch, with nothing in it but `readings`. */
+export function contextOf(readings: Readings = {}): DeriveContext {
+  return { readings, live: {}, random: new Random(1) };
 }
 
 /** Rows of 1 to 6 steps; each column drawn at random. */
@@ -33,6 +39,7 @@ export function randomRollout(random: Random, shape: RolloutShape = {}): Rollout
       ...{ observationWidth, actionWidth: Math.max(1, boxActions), offsets },
       ...{ actionMaskWidth, stateWidth },
       actionMasks: Uint8Array.from({ length: steps * actionMaskWidth }, () => random.integer(2)),
+      ...{ anchorIndices: new Uint32Array(0), anchorTexts: new Uint8Array(0) },
       initialStates: floats(rows * stateWidth),
       observations: floats(steps * observationWidth),
       actions:

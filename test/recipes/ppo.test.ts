@@ -5,7 +5,7 @@ import { selectSteps } from "../../core/recipes/select.js";
 import { deriveColumns, evaluateTerms, liveColumns } from "../../core/recipes/evaluate.js";
 import { resolveRecipe } from "../../core/recipes/index.js";
 import type { Recipe } from "../../core/recipes/recipe.js";
-import { randomBatch, worst } from "./fixture.js";
+import { contextOf, randomBatch, worst } from "./fixture.js";
 import {
   nearKink,
   slowAdvantages,
@@ -46,9 +46,9 @@ interface Minibatch {
 /** Half of a random batch as training sees it, and the same numbers for the slow loss. */
 function minibatchOf(recipe: Recipe, params: SlowParams, random: Random, masked = 0.2): Minibatch {
   const whole = randomBatch(random, { masked });
-  const sealed = deriveColumns(recipe, "seal", whole, {});
+  const sealed = deriveColumns(recipe, "seal", whole, contextOf());
   const indices = shuffled(random, whole.inputs.steps).subarray(0, Math.ceil(whole.inputs.steps / 2));
-  const batch = deriveColumns(recipe, "step", selectSteps(sealed, indices), {});
+  const batch = selectSteps(sealed, indices);
   const pick = (column: ArrayLike<number>): number[] => Array.from(indices, (t) => column[t]!);
   const advantages = slowAdvantages(whole, params);
   const returns = advantages.map((a, t) => a + whole.step["values"]![t]!);
@@ -84,7 +84,7 @@ describe("PPO's advantages and returns", () => {
     const random = new Random(1);
     for (let draw = 0; draw < 30; draw++) {
       const batch = randomBatch(random);
-      const sealed = deriveColumns(recipeOf(change), "seal", batch, {});
+      const sealed = deriveColumns(recipeOf(change), "seal", batch, contextOf());
       const chosen = Array.from(batch.mask).flatMap((m, t) => (m === 1 ? [t] : []));
       const expected = slowAdvantages(batch, params);
       const at = (column: ArrayLike<number>): number[] => chosen.map((t) => column[t]!);
@@ -100,7 +100,7 @@ describe("PPO's advantages and returns", () => {
     const advantagesWith = (bootstrap: number): Float64Array => {
       const bootstrapValues = new Float64Array(batch.offsets.length - 1).fill(bootstrap);
       const changed = withColumns(batch, { row: { bootstrapValues } });
-      return deriveColumns(recipeOf(), "seal", changed, {}).step["advantages"]!;
+      return deriveColumns(recipeOf(), "seal", changed, contextOf()).step["advantages"]!;
     };
     const [without, withTen] = [advantagesWith(0), advantagesWith(10)];
     const ends = new Set<string>();
@@ -133,7 +133,7 @@ describe("PPO's advantages and returns", () => {
         step: { rewards, values, behaviorLogprobs: new Float64Array(7) },
         row: { bootstrapValues: Float64Array.from(bootstrapValues), truncated: new Float64Array(rows) },
       };
-      return deriveColumns(recipeOf(), "seal", batch, {}).step["advantages"]!;
+      return deriveColumns(recipeOf(), "seal", batch, contextOf()).step["advantages"]!;
     };
     const whole = rowsOf([0, 7], [0.3]);
     for (let cut = 1; cut < 7; cut++) {
@@ -148,7 +148,8 @@ describe("PPO's advantages and returns", () => {
   it("are normalised in each minibatch by itself, returns never", () => {
     const random = new Random(4);
     for (let draw = 0; draw < 20; draw++) {
-      const { batch, slow } = minibatchOf(recipeOf(), DEFAULTS, random);
+      const { batch: minibatch, slow } = minibatchOf(recipeOf(), DEFAULTS, random);
+      const batch = deriveColumns(recipeOf(), "step", minibatch, contextOf());
       const chosen = slow.mask.flatMap((m, t) => (m === 1 ? [t] : []));
       const at = (column: ArrayLike<number>): number[] => chosen.map((t) => column[t]!);
       expect(
@@ -166,7 +167,7 @@ describe("PPO's loss", () => {
     const random = new Random(5);
     for (let draw = 0; draw < 40; draw++) {
       const { batch, slow, live } = minibatchOf(recipe, params, random);
-      const { loss } = evaluateTerms(recipe, batch, live);
+      const { loss } = evaluateTerms(recipe, batch, live, contextOf());
       expect(loss).toBeCloseTo(slowLoss(slow, numbers(live), params), 10);
     }
   });
@@ -181,7 +182,7 @@ describe("PPO's loss", () => {
       let compared = 0;
       for (let draw = 0; draw < 5; draw++) {
         const { batch, slow, live } = minibatchOf(recipe, params, random);
-        const { cotangents } = evaluateTerms(recipe, batch, live);
+        const { cotangents } = evaluateTerms(recipe, batch, live, contextOf());
         for (const column of ["logprob", "value", "entropy"] as const) {
           for (let t = 0; t < slow.mask.length; t++) {
             if (nearKink(slow, numbers(live), params, t, 1e-4)) continue;
@@ -218,18 +219,18 @@ describe("PPO's loss", () => {
     const run = (batch: Batch, live: typeof base) => {
       const tracker = recipe.trackers["returnScale"]!;
       const readings = { returnScale: tracker.read(tracker.observe(tracker.initial, batch)) };
-      const sealed = deriveColumns(recipe, "seal", batch, readings);
-      const minibatch = deriveColumns(
-        recipe,
-        "step",
-        selectSteps(sealed, shuffled(new Random(1), n)),
-        readings,
-      );
+      const sealed = deriveColumns(recipe, "seal", batch, contextOf(readings));
+      const minibatch = selectSteps(sealed, shuffled(new Random(1), n));
       const order = shuffled(new Random(1), n);
       const pick = (column: Float32Array): Float32Array => Float32Array.from(order, (t) => column[t]!);
-      const evaluation = evaluateTerms(recipe, minibatch, {
-        ...{ logprob: pick(live.logprob), value: pick(live.value), entropy: pick(live.entropy) },
-      });
+      const evaluation = evaluateTerms(
+        recipe,
+        minibatch,
+        {
+          ...{ logprob: pick(live.logprob), value: pick(live.value), entropy: pick(live.entropy) },
+        },
+        contextOf(readings),
+      );
       return { evaluation, mask: minibatch.mask, readings };
     };
     const spoiledLive = {
@@ -255,9 +256,14 @@ describe("PPO's loss", () => {
       const indices = Uint32Array.from({ length: to - from }, (_, k) => from + k);
       const part = selectSteps(batch, indices);
       const slice = (column: Float32Array): Float32Array => column.slice(from, to);
-      const { loss } = evaluateTerms(recipe, part, {
-        ...{ logprob: slice(live.logprob), value: slice(live.value), entropy: slice(live.entropy) },
-      });
+      const { loss } = evaluateTerms(
+        recipe,
+        part,
+        {
+          ...{ logprob: slice(live.logprob), value: slice(live.value), entropy: slice(live.entropy) },
+        },
+        contextOf(),
+      );
       return { loss, chosen: part.mask.reduce((a, b) => a + b, 0) };
     };
     const whole = lossOf(0, n);
@@ -269,8 +275,13 @@ describe("PPO's loss", () => {
   it("adds up the cotangents of terms on the same column", () => {
     const recipe = recipeOf();
     const { batch, live } = minibatchOf(recipe, DEFAULTS, new Random(13));
-    const once = evaluateTerms(recipe, batch, live);
-    const twice = evaluateTerms({ ...recipe, terms: [...recipe.terms, ...recipe.terms] }, batch, live);
+    const once = evaluateTerms(recipe, batch, live, contextOf());
+    const twice = evaluateTerms(
+      { ...recipe, terms: [...recipe.terms, ...recipe.terms] },
+      batch,
+      live,
+      contextOf(),
+    );
     expect(twice.loss).toBeCloseTo(2 * once.loss, 12);
     for (const column of liveColumns(recipe)) {
       expect(twice.cotangents[column]).toEqual(once.cotangents[column]!.map((x) => 2 * x));
@@ -280,7 +291,7 @@ describe("PPO's loss", () => {
   it("is zero, with zero cotangents, for a minibatch in which the policy chose nothing", () => {
     const recipe = recipeOf();
     const { batch, live } = minibatchOf(recipe, DEFAULTS, new Random(9), 1);
-    const { loss, cotangents } = evaluateTerms(recipe, batch, live);
+    const { loss, cotangents } = evaluateTerms(recipe, batch, live, contextOf());
     expect(loss).toBe(0);
     for (const column of Object.values(cotangents))
       expect(Array.from(column)).toEqual(Array.from(column, () => 0));
@@ -293,7 +304,7 @@ describe("what PPO reports", () => {
     const random = new Random(10);
     for (let draw = 0; draw < 10; draw++) {
       const { batch, slow, live } = minibatchOf(recipe, DEFAULTS, random);
-      const { stats, loss } = evaluateTerms(recipe, batch, live);
+      const { stats, loss } = evaluateTerms(recipe, batch, live, contextOf());
       const chosen = slow.mask.flatMap((m, t) => (m === 1 ? [t] : []));
       const mean = (f: (t: number) => number): number =>
         chosen.reduce((sum, t) => sum + f(t), 0) / chosen.length;
@@ -336,28 +347,28 @@ describe("the recipe of PPO", () => {
     const batch = randomBatch(new Random(11));
     const { values: _gone, ...step } = batch.step;
     void _gone;
-    expect(() => deriveColumns(recipe, "seal", { ...batch, step }, {})).toThrow(
+    expect(() => deriveColumns(recipe, "seal", { ...batch, step }, contextOf())).toThrow(
       'needs the step column "values"',
     );
-    const sealed = deriveColumns(recipe, "seal", batch, {});
+    const sealed = deriveColumns(recipe, "seal", batch, contextOf());
     const live = {
       logprob: new Float32Array(batch.inputs.steps),
       entropy: new Float32Array(batch.inputs.steps),
     };
-    expect(() => evaluateTerms(recipe, sealed, live)).toThrow(
+    expect(() => evaluateTerms(recipe, sealed, live, contextOf())).toThrow(
       "recipe ppo: term valueLoss needs the live column value",
     );
   });
 
   it("declares what each derive and each term reads and writes", () => {
     const recipe = resolveRecipe({ id: "ppo", params: { scaleRewards: true } });
-    const present = new Set(["rewards", "behaviorLogprobs", "values"]);
+    const present = new Set(["rewards", "behaviorLogprobs", "oldLogprobs", "values"]);
     const readings = { returnScale: { std: 2 } };
     let batch = randomBatch(new Random(12));
     for (const when of ["seal", "step"] as const) {
       for (const derive of recipe.derive.filter((candidate) => candidate.when === when)) {
         for (const name of derive.needs) expect(present).toContain(name);
-        const added = derive.run(batch, readings);
+        const added = derive.run(batch, contextOf(readings));
         expect(Object.keys(added.step ?? {}).sort()).toEqual([...derive.writes].sort());
         batch = withColumns(batch, added);
         derive.writes.forEach((name) => present.add(name));

@@ -1,3 +1,4 @@
+import { contextOf } from "./fixture.js";
 import { describe, expect, it } from "vitest";
 import { Random } from "../../core/random.js";
 import type { Batch } from "../../core/recipes/batch.js";
@@ -154,7 +155,7 @@ describe("the return-scale tracker", () => {
 describe("scaled rewards", () => {
   it("are rewards over the deviation read, at most ten either way", () => {
     const batch = batchOf([{ trajectory: 1, rewards: [1, -3, 100, -100, 0] }]);
-    const { step } = scaleRewards("scale").run(batch, { scale: { std: 2 } });
+    const { step } = scaleRewards("scale").run(batch, contextOf({ scale: { std: 2 } }));
     const scaled = Array.from(step!["rewards"]!);
     [0.5, -1.5, 10, -10, 0].forEach((expected, t) => expect(scaled[t]).toBeCloseTo(expected, 7));
     expect(Math.max(...scaled)).toBe(10);
@@ -163,7 +164,7 @@ describe("scaled rewards", () => {
 
   it("do not become infinite where returns have not varied", () => {
     const batch = batchOf([{ trajectory: 1, rewards: [1, 0, -1e-20] }]);
-    const { step } = scaleRewards("scale").run(batch, { scale: { std: 0 } });
+    const { step } = scaleRewards("scale").run(batch, contextOf({ scale: { std: 0 } }));
     expect(Array.from(step!["rewards"]!)).toEqual([10, 0, expect.closeTo(0, 9)]);
   });
 });

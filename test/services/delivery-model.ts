@@ -276,6 +276,6 @@ export class DeliveryModel {
 
   private newLearner(version: number): KeptIntake {
     const { ack, groupSize, maxPolicyLag, batchSteps } = this.options;
-    return intakeOf({ ack, groupSize, maxPolicyLag, batchSteps }, version, this.saved);
+    return intakeOf({ ack, groupSize, maxPolicyLag, sampler: { batchSteps } }, version, this.saved);
   }
 }

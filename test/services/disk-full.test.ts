@@ -23,6 +23,7 @@ const checkpointOf = (version: number): Checkpoint => ({
     tensors: [{ name: "w", dtype: "float32", shape: [8192], data: new Float32Array(8192).fill(version) }],
   },
   optimizer: [],
+  reference: [],
 });
 
 describe.skipIf(disk === null)("on a disk that is full", () => {

@@ -37,6 +37,7 @@ export function smallRollout({
     actionMaskWidth: 0,
     stateWidth: 0,
     actionMasks: new Uint8Array(0),
+    ...{ anchorIndices: new Uint32Array(0), anchorTexts: new Uint8Array(0) },
     initialStates: new Float32Array(0),
     offsets: Uint32Array.of(0, steps),
     observations: new Float32Array(steps),

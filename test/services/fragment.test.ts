@@ -1,10 +1,12 @@
 import { describe, expect, it } from "vitest";
+import { splitAnchorTexts } from "../../core/anchor-texts.js";
 import { box, discrete, type Space } from "../../core/env/spaces.js";
 import { Random } from "../../core/random.js";
 import { StopReason, type RolloutColumns } from "../../core/types.js";
 import { columnsComplaint } from "../../core/transport/columns.js";
 import { EpisodeBook, FragmentBuilder } from "../../services/actor/fragment.js";
 import {
+  anchorOf,
   maskOf,
   observationOf,
   randomScript,
@@ -79,6 +81,7 @@ interface Row {
     readonly observation: readonly number[];
     readonly actions: readonly number[];
     readonly mask: readonly number[];
+    readonly anchor: string | null;
     readonly logprob: number;
     readonly reward: number;
     readonly version: number;
@@ -108,7 +111,9 @@ function record({ count, steps, fragments, script, version, actionSpace }: Run):
         if (t >= f * steps) {
           const actions = Array.from({ length: width }, (_, k) => actionOf(i, t, k));
           const mask = actionSpace?.kind === "box" ? [] : maskOf(i, resets, t);
-          row.push({ observation, actions, mask, logprob: logprobOf(i, t), reward, version: version(t) });
+          const anchor = actionSpace?.kind === "box" ? null : anchorOf(i, resets, t);
+          const step = { observation, actions, mask, anchor, reward };
+          row.push({ ...step, logprob: logprobOf(i, t), version: version(t) });
         }
         const ended = terminated || truncated;
         if (t >= f * steps && (ended || t === (f + 1) * steps - 1)) {
@@ -135,6 +140,7 @@ function rowsOf(c: RolloutColumns): (Omit<Row, "trajectory"> & { readonly trajec
   const versions = Array.from(c.versionRunLengths).flatMap((length, k) =>
     new Array<number>(length).fill(c.versionRunValues[k]!),
   );
+  const texts = splitAnchorTexts(c.anchorTexts);
   const slice = (array: ArrayLike<number>, at: number, width: number): number[] =>
     Array.from({ length: width }, (_, k) => array[at * width + k]!);
   return Array.from({ length: c.offsets.length - 1 }, (_, r) => ({
@@ -147,6 +153,7 @@ function rowsOf(c: RolloutColumns): (Omit<Row, "trajectory"> & { readonly trajec
         observation: slice(c.observations, at, c.observationWidth),
         actions: slice(c.actions, at, c.actionWidth),
         mask: slice(c.actionMasks, at, c.actionMaskWidth),
+        anchor: c.anchorIndices.length === 0 ? null : texts[c.anchorIndices[at]!]!,
         logprob: c.behaviorLogprobs[at]!,
         reward: c.rewards[at]!,
         version: versions[at]!,

@@ -224,7 +224,7 @@ describe("an intake", () => {
   });
 
   it("gives senders room up to its capacity while it trains, and whatever it needs while it waits", async () => {
-    const kept = intakeOf({ maxPolicyLag: 0, batchSteps: 8 });
+    const kept = intakeOf({ maxPolicyLag: 0, sampler: { batchSteps: 8 } });
     expect(kept.intake.capacitySteps).toBe(16);
     const deliveries = [1, 2, 3, 4].map((group) => deliver(kept, { group, steps: 8 }));
     const taken = (): boolean[] => deliveries.map((delivery) => delivery.taken);
@@ -235,7 +235,7 @@ describe("an intake", () => {
     expect(taken()).toEqual([true, true, true, false]);
 
     // Full of one seat's fragments, it still needs the other seat's.
-    const seats = intakeOf({ seats: 2, batchSteps: 4, maxPolicyLag: 0 });
+    const seats = intakeOf({ seats: 2, sampler: { batchSteps: 4 }, maxPolicyLag: 0 });
     const next = seats.intake.next(never);
     const ahead = [1, 2, 3, 4].map((group) => deliver(seats, { seat: 0, group }));
     // Once it has looked and found no batch.
@@ -248,7 +248,7 @@ describe("an intake", () => {
   it("with seats, makes a batch of the next fragment of each seat, in seat order, whatever the order of arrival", async () => {
     const random = new Random(4);
     for (let draw = 0; draw < 30; draw++) {
-      const kept = intakeOf({ seats: 3, batchSteps: 12 });
+      const kept = intakeOf({ seats: 3, sampler: { batchSteps: 12 } });
       const sent = [0, 0, 0];
       for (let k = 0; k < 15; k++) {
         const open = [0, 1, 2].filter((seat) => sent[seat]! < 5);
@@ -266,7 +266,8 @@ describe("an intake", () => {
 });
 
 describe("an intake of groups", () => {
-  const groups = (size: number, batchSteps: number): KeptIntake => intakeOf({ groupSize: size, batchSteps });
+  const groups = (size: number, batchSteps: number): KeptIntake =>
+    intakeOf({ groupSize: size, sampler: { batchSteps } });
 
   it("lets a group into a batch whole, in the order of its members, once the last one is there", async () => {
     const kept = groups(3, 6);

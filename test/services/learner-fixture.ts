@@ -43,10 +43,11 @@ export function intakeOf(
   const metrics = createLearnerMetrics({ processMetrics: false });
   const { groupSize = null } = options;
   const intake = new Intake({
-    ...{ batchSteps: 8, maxPolicyLag: 1, seats: null, groupSize, ack: "onTrain" as const },
+    ...{ sampler: { batchSteps: 8 }, maxPolicyLag: 1, seats: null, groupSize, ack: "onTrain" as const },
     ...{ check: new RolloutCheck({ ...RULES, runId, groupSize }), ledger, metrics },
     books: new Books(ledger, settlements, metrics),
     progress: () => undefined,
+    notice: () => undefined,
     ...options,
   });
   if (version !== null) intake.begin(version);

@@ -68,7 +68,11 @@ async function learnerOf(
   open.push(writer, folder);
   const spec = { ...RULES.spec, observationSpace: box([4], -1, 1) };
   const check = new RolloutCheck({ ...RULES, spec });
-  const kept = intakeOf({ batchSteps: BATCH_STEPS, maxPolicyLag: 9, seats: 2, ack, check }, null, from);
+  const kept = intakeOf(
+    { sampler: { batchSteps: BATCH_STEPS }, maxPolicyLag: 9, seats: 2, ack, check },
+    null,
+    from,
+  );
   const { intake, ledger, settlements, metrics } = kept;
   const log = createLogger({ role: "learner", level: "silent" });
   const shared = { settlements, metrics, log, now };
@@ -226,10 +230,10 @@ describe("a learner", () => {
     deliver(before, 1, 2, 3, 4);
     await before.learner.run(nobody, stop.signal);
     const checkpoint = await newest();
-    const { weights, state, optimizer } = checkpoint;
+    const { weights, state, optimizer, reference } = checkpoint;
     const { random, trackers } = state;
     const trainer = await newTrainer({
-      ...{ weights, random, trackers },
+      ...{ weights, random, trackers, reference },
       optimizer: { steps: state.optimizerSteps, tensors: optimizer },
     });
     const after = await learnerOf(trainer, 6 * BATCH_STEPS, { from: checkpoint });

@@ -1,6 +1,7 @@
 /** Episodes of groups' members: the real player, environments and engine, without the thread around them. */
 import { MessageChannel } from "node:worker_threads";
 import { afterEach, describe, expect, it } from "vitest";
+import { splitAnchorTexts } from "../../core/anchor-texts.js";
 import { createEngine } from "../../core/engine/select.js";
 import type { Environment, EnvironmentSpec, VectorEnvironment } from "../../core/env/environment.js";
 import { box, discrete } from "../../core/env/spaces.js";
@@ -194,10 +195,30 @@ describe("a member of a group", () => {
     expect(columns.rowCounters["episodeLength"]).toEqual(Float32Array.of(7));
   });
 
+  it("says which state each of its steps was taken in, where its environment names them", async () => {
+    const create = (): Environment => {
+      const endless = new Endless();
+      return {
+        reset: () => endless.reset(),
+        step: () => endless.step(),
+        anchorKey: () => `mod ${endless.steps % 3}`,
+      };
+    };
+    const spec = { ...LIMIT_SPEC, anchorKeys: true };
+    const { player } = await playerOf(vectorizeEnvironment(spec, create, 2));
+    const limits = { maxSteps: 7, deadlineSeconds: 0 };
+    const [ended] = await ends(player, [at(1, requestOf({ limits }))], 1);
+    const columns = columnsOf(ended!);
+    expect(columnsComplaint(columns)).toBeNull();
+    expect([...columns.anchorIndices]).toEqual([0, 1, 2, 0, 1, 2, 0]);
+    expect(splitAnchorTexts(columns.anchorTexts)).toEqual(["mod 0", "mod 1", "mod 2"]);
+  });
+
   it("is cut at its deadline, and delivered: to be late is an outcome", async () => {
     const { player, progress } = await playerOf(vectorizeEnvironment(LIMIT_SPEC, () => new Endless(), 2));
     const [ended] = await ends(player, [at(1, requestOf(), 0.2)], 1);
     const columns = columnsOf(ended!);
+    expect(columnsComplaint(columns)).toBeNull();
     const steps = columns.rewards.length;
     expect(steps).toBeGreaterThan(0);
     expect([...columns.finalObservations]).toEqual([steps]);

@@ -15,6 +15,7 @@ import { resolveRecipe } from "../../core/recipes/index.js";
 import { EpisodeBook, FragmentBuilder } from "../../services/actor/fragment.js";
 import { smallRollout } from "./fixture.js";
 import { trainBatch } from "../../services/learner/train-batch.js";
+import { contextOf } from "./training-fixture.js";
 
 const BLANK = 2;
 /** Steps between the cue and the answer. */
@@ -92,7 +93,7 @@ async function train(architecture: Architecture, batches: number): Promise<numbe
       builder.outcome();
     }
     const batch = assembleBatch([{ ...smallRollout(), columns: builder.finish() }]);
-    await trainBatch(engine, recipe, batch, {}, 0.01, random);
+    await trainBatch(engine, recipe, batch, contextOf(0.01, random));
   }
   return accuracy(engine, model);
 }

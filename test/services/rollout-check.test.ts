@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { joinAnchorTexts } from "../../core/anchor-texts.js";
 import { box, discrete, multiDiscrete } from "../../core/env/spaces.js";
 import { Random } from "../../core/random.js";
 import { StopReason, type Rollout, type RolloutColumns } from "../../core/types.js";
@@ -110,6 +111,26 @@ describe("a rollout", () => {
     ],
   ])("with %s is refused", (_, rollout, message) => {
     expect(complaintOf(rollout)).toBe(message);
+  });
+
+  it("names the states of its steps where the environment does, by numbers of its own texts", () => {
+    const spec = { ...SPEC, anchorKeys: true };
+    const named = (indices: number[], texts: Uint8Array): Rollout =>
+      withColumns({ anchorIndices: Uint32Array.from(indices), anchorTexts: texts });
+    const two = joinAnchorTexts(["here", "there"]);
+    expect(complaintOf(named([0, 1, 1, 0], two), { spec })).toBeNull();
+    expect(complaintOf(named([0, 0, 0, 0], joinAnchorTexts([""])), { spec })).toBeNull();
+    const wrong: [Rollout, object, string][] = [
+      [named([0, 2, 1, 0], two), { spec }, "range: expected anchor indices below 2, got 2"],
+      [smallRollout(), { spec }, "shape: expected anchorIndices [4], got [0]"],
+      [named([0, 1, 1, 0], two), {}, "shape: expected anchorIndices [0], got [4]"],
+      [
+        named([0, 0, 0, 0], Uint8Array.of(0xff)),
+        { spec },
+        "shape: expected anchor texts in UTF-8, got other bytes",
+      ],
+    ];
+    for (const [rollout, rules, complaint] of wrong) expect(complaintOf(rollout, rules)).toBe(complaint);
   });
 
   it("is refused with one number that is not finite, in whichever column", () => {

@@ -18,7 +18,10 @@ export const maskOf = (i: number, resets: number, t: number): [number, number, n
   return [bits & 1, (bits >> 1) & 1, bits >> 2];
 };
 
-/** Step t of instance i is `script(i, t)`; resets as the seam says: in the same step. Masks discrete actions. */
+/** Key of the state before step t: one of four. */
+export const anchorOf = (i: number, resets: number, t: number): string => `state ${(i + resets + t) % 4}`;
+
+/** Step t of instance i is `script(i, t)`; resets as the seam says: in the same step. Masks discrete actions and names states then. */
 export class ScriptedEnvironment implements VectorEnvironment {
   readonly spec: EnvironmentSpec;
   readonly observations: Float32Array;
@@ -27,6 +30,7 @@ export class ScriptedEnvironment implements VectorEnvironment {
   readonly terminated: Uint8Array;
   readonly truncated: Uint8Array;
   readonly actionMasks: Uint8Array | null;
+  readonly anchorKeys: string[] | null;
   private readonly resets: number[];
   private t = 0;
 
@@ -45,6 +49,7 @@ export class ScriptedEnvironment implements VectorEnvironment {
     this.terminated = new Uint8Array(count);
     this.truncated = new Uint8Array(count);
     this.actionMasks = actionSpace.kind === "discrete" ? new Uint8Array(3 * count) : null;
+    this.anchorKeys = actionSpace.kind === "discrete" ? new Array<string>(count).fill("") : null;
     this.resets = new Array<number>(count).fill(0);
     this.reset();
   }
@@ -78,6 +83,7 @@ export class ScriptedEnvironment implements VectorEnvironment {
   private show(i: number, t: number): void {
     this.observations.set(observationOf(i, this.resets[i]!, t), 2 * i);
     this.actionMasks?.set(maskOf(i, this.resets[i]!, t), 3 * i);
+    if (this.anchorKeys !== null) this.anchorKeys[i] = anchorOf(i, this.resets[i]!, t);
   }
 }
 

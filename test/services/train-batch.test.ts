@@ -13,6 +13,7 @@ import type { Recipe } from "../../core/recipes/recipe.js";
 import { StopReason, type Rollout, type WeightsSnapshot } from "../../core/types.js";
 import { trainBatch } from "../../services/learner/train-batch.js";
 import { smallRollout } from "./fixture.js";
+import { contextOf } from "./training-fixture.js";
 
 /** Three arms, two contexts: arm 0 pays 1 in context +1, arm 2 in context −1, the others nothing. */
 const ARMS = 3;
@@ -60,6 +61,7 @@ async function pulls(engine: Engine, count: number, random: Random): Promise<Rol
       offsets: Uint32Array.from({ length: count + 1 }, (_, i) => i),
       actions: Int32Array.from(sampler.actions),
       ...{ actionMaskWidth: 0, actionMasks: new Uint8Array(0) },
+      ...{ anchorIndices: new Uint32Array(0), anchorTexts: new Uint8Array(0) },
       ...{ stateWidth: 0, initialStates: new Float32Array(0) },
       behaviorLogprobs: Float32Array.from(sampler.logprobs),
       mask: ones,
@@ -95,7 +97,12 @@ describe("training on a bandit", () => {
     const random = new Random(3);
     const valueLosses: number[] = [];
     for (let k = 0; k < 30; k++) {
-      const { stats } = await trainBatch(engine, recipeOf(), await bandit(engine, 128, k), {}, 0.01, random);
+      const { stats } = await trainBatch(
+        engine,
+        recipeOf(),
+        await bandit(engine, 128, k),
+        contextOf(0.01, random),
+      );
       valueLosses.push(stats["valueLoss"]!);
     }
     expect(await skill(engine)).toBeGreaterThan(0.9);
@@ -110,7 +117,7 @@ describe("training on a bandit", () => {
     const once = recipeOf({ epochs: 1, minibatches: 1 });
     const losses: number[] = [];
     for (let k = 0; k < 25; k++) {
-      const { stats } = await trainBatch(engine, once, batch, {}, 0.01, new Random(1));
+      const { stats } = await trainBatch(engine, once, batch, contextOf(0.01, new Random(1)));
       losses.push(stats["loss"]!);
     }
     expect(losses.at(-1)).toBeLessThan(losses[0]! - 0.1);
@@ -129,9 +136,7 @@ describe("training on a bandit", () => {
         engine,
         recipeOf({ epochs, minibatches }),
         batch,
-        {},
-        0.001,
-        new Random(1),
+        contextOf(0.001, new Random(1)),
       );
       expect(result).toMatchObject({ updates: epochs * minibatches, skipped: 0 });
       expect(engine.optimizerState().steps - before).toBe(epochs * minibatches);
@@ -144,7 +149,12 @@ describe("training on a bandit", () => {
       const engine = await engineAt();
       const random = new Random(seed);
       for (let k = 0; k < 3; k++) {
-        await trainBatch(engine, recipeOf(), await bandit(engine, 50, deriveSeed(9, k)), {}, 0.01, random);
+        await trainBatch(
+          engine,
+          recipeOf(),
+          await bandit(engine, 50, deriveSeed(9, k)),
+          contextOf(0.01, random),
+        );
       }
       return { weights: engine.weights(3), random: random.state() };
     };
@@ -171,7 +181,7 @@ describe("training on a bandit", () => {
         ...recipe.derive,
       ],
     };
-    await trainBatch(engine, looking, batch, {}, 0, new Random(1));
+    await trainBatch(engine, looking, batch, contextOf(0, new Random(1)));
     const { observations } = batch.inputs;
     const tail = { steps: 5, observations: observations.subarray(4995), actions: null };
     const { value } = await (await engineAt()).forward(tail, ["value"]);
@@ -188,14 +198,14 @@ describe("training on a bandit", () => {
     broken[7] = Infinity;
     const poisoned = { ...batch, step: { ...batch.step, rewards: broken } };
     const recipe = recipeOf({ epochs: 2, minibatches: 1, normalizeAdvantages: false });
-    const result = await trainBatch(engine, recipe, poisoned, {}, 0.01, new Random(1));
+    const result = await trainBatch(engine, recipe, poisoned, contextOf(0.01, new Random(1)));
     expect(result).toMatchObject({ updates: 0, skipped: 2 });
     expect(engine.weights(0)).toEqual(weights);
     expect(engine.optimizerState()).toEqual(optimizer);
     for (const value of Object.values(result.stats)) expect(Number.isFinite(value)).toBe(true);
     // One poisoned minibatch spoils that one only.
     const four = recipeOf({ epochs: 1, minibatches: 4, normalizeAdvantages: false });
-    expect(await trainBatch(engine, four, poisoned, {}, 0.01, new Random(1))).toMatchObject({
+    expect(await trainBatch(engine, four, poisoned, contextOf(0.01, new Random(1)))).toMatchObject({
       ...{ updates: 3, skipped: 1 },
     });
   });
@@ -204,12 +214,17 @@ describe("training on a bandit", () => {
     const many = { epochs: 50, minibatches: 1, targetKl: 0.02 };
     const engine = await engineAt();
     const batch = await bandit(engine, 64, 5);
-    const { updates, stats } = await trainBatch(engine, recipeOf(many), batch, {}, 0.05, new Random(1));
+    const { updates, stats } = await trainBatch(
+      engine,
+      recipeOf(many),
+      batch,
+      contextOf(0.05, new Random(1)),
+    );
     expect(updates).toBeGreaterThan(1);
     expect(updates).toBeLessThan(50);
     expect(stats["klK3"]).toBeGreaterThan(0);
     const patient = recipeOf({ ...many, targetKl: null });
-    const free = await trainBatch(await engineAt(), patient, batch, {}, 0.05, new Random(1));
+    const free = await trainBatch(await engineAt(), patient, batch, contextOf(0.05, new Random(1)));
     expect(free.updates).toBe(50);
   });
 });

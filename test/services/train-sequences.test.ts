@@ -19,6 +19,7 @@ import {
   valueOf,
   type Numbers,
 } from "../model/accumulator.js";
+import { contextOf } from "./training-fixture.js";
 
 const engines: Engine[] = [];
 afterAll(() => engines.forEach((engine) => engine.close()));
@@ -158,7 +159,7 @@ describe("a batch for a network with memory", () => {
           },
         ],
       };
-      await trainBatch(await engineAt(), looking, batch, {}, 0, new Random(1));
+      await trainBatch(await engineAt(), looking, batch, contextOf(0, new Random(1)));
       const { steps, finals } = lookThrough(NUMBERS, batch);
       steps.forEach(({ value, logprobs }, k) => {
         expect(sealed!.step["values"]![k]).toBeCloseTo(value, 4);
@@ -186,7 +187,7 @@ describe("a batch for a network with memory", () => {
         },
       ],
     };
-    await trainBatch(await engineAt(), looking, batch, {}, 0, new Random(1));
+    await trainBatch(await engineAt(), looking, batch, contextOf(0, new Random(1)));
     const { steps } = lookThrough(NUMBERS, batch);
     expect(Math.max(...steps.map(({ value }, k) => Math.abs(value - values![k]!)))).toBeLessThan(1e-3);
   });
@@ -199,7 +200,7 @@ describe("a batch for a network with memory", () => {
     async (_, masks) => {
       const batch = memoryBatch(new Random(3), LENGTHS, masks);
       const engine = await engineAt();
-      const { stats } = await trainBatch(engine, RECIPE, batch, {}, 0, new Random(1));
+      const { stats } = await trainBatch(engine, RECIPE, batch, contextOf(0, new Random(1)));
       expect(stats["loss"]).toBeCloseTo(slowLoss(NUMBERS, batch), 4);
       // Adam's first moment after one step is a tenth of the gradient.
       const moments = new Map(engine.optimizerState().tensors.map(({ name, data }) => [name, data]));
@@ -243,7 +244,7 @@ describe("a batch for a network with memory", () => {
         },
       ],
     };
-    const { updates } = await trainBatch(await engineAt(), looking, named, {}, 0.001, new Random(5));
+    const { updates } = await trainBatch(await engineAt(), looking, named, contextOf(0.001, new Random(5)));
     expect(updates).toBe(epochs.flat().length);
     expect(updates).toBeGreaterThan(2);
     const all = Array.from({ length: batch.inputs.steps }, (_, k) => k);

@@ -9,7 +9,7 @@ import { freshStart, Trainer, type TrainerState } from "../../services/learner/t
 import { trainBatch } from "../../services/learner/train-batch.js";
 import { TimedEngine } from "../../services/learner/timed-engine.js";
 import { failureOf } from "../transport/helpers.js";
-import { batchOf, CONFIG, MODEL, newEngine, newTrainer, RECIPE } from "./training-fixture.js";
+import { contextOf, batchOf, CONFIG, MODEL, newEngine, newTrainer, RECIPE } from "./training-fixture.js";
 
 const SEED = CONFIG.run.seed;
 
@@ -41,7 +41,7 @@ describe("a trainer", () => {
     const [tracker] = Object.keys(RECIPE.trackers);
     const readings = { [tracker!]: { std: scale } };
     const random = Random.fromState(start.random);
-    const { stats } = await trainBatch(engine, RECIPE, batch, readings, 0.01, random);
+    const { stats } = await trainBatch(engine, RECIPE, batch, { ...contextOf(0.01, random), readings });
 
     expect(trained.weights).toEqual(engine.weights(1));
     expect(trained).toMatchObject({ updates: 6, skipped: 0, stats });

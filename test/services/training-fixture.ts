@@ -9,9 +9,15 @@ import { Random } from "../../core/random.js";
 import { resolveRecipe } from "../../core/recipes/index.js";
 import { StopReason, type Rollout } from "../../core/types.js";
 import { smallRollout } from "./fixture.js";
+import type { BatchContext } from "../../services/learner/train-batch.js";
 import { freshStart, Trainer, type TrainerStart } from "../../services/learner/trainer.js";
 
 export const BATCH_STEPS = 24;
+
+/** What a batch is trained with, without trackers or a reference. */
+export function contextOf(learningRate: number, random: Random): BatchContext {
+  return { readings: {}, reference: null, learningRate, random };
+}
 
 /** Two rollouts of a batch, scaled rewards (a tracker), several minibatches (random state), annealed. */
 export const CONFIG: RunConfig = parseRunConfig(
@@ -63,6 +69,7 @@ export function randomRollout(seat: number, sequence: number): Rollout {
       versionRunLengths: Uint32Array.of(steps),
       versionRunValues: Uint32Array.of(0),
       actionMasks: new Uint8Array(0),
+      ...{ anchorIndices: new Uint32Array(0), anchorTexts: new Uint8Array(0) },
       initialStates: new Float32Array(0),
       finalObservations: normals(8),
       terminated: Uint8Array.of(1, 0),

@@ -59,7 +59,7 @@ describe("the training thread", () => {
     const model = { ...CONFIG.model, hidden: [7] };
     const other = threadOf({ resumed: state, config: { ...CONFIG, model } });
     expect((await failureOf(other.answer("ready"))).code).toBe("CHECKPOINT_MISMATCH");
-    const recipe = threadOf({ config: { ...CONFIG, recipe: { id: "pppo", params: {} } } });
+    const recipe = threadOf({ config: { ...CONFIG, recipe: { id: "pppo", params: {}, modifiers: [] } } });
     expect((await failureOf(recipe.answer("ready"))).code).toBe("RECIPE_UNKNOWN");
   });
 

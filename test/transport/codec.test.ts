@@ -107,16 +107,17 @@ describe("a rollout", () => {
     expect(decodeRollout(encodeRollout(rollout))).toStrictEqual(rollout);
   });
 
-  it("may leave masks and memory out, and has none then", () => {
+  it("may leave masks, anchor keys and memory out, and has none then", () => {
     const bytes = damaged((rollout) => {
       rollout.columns = rollout.columns.filter(
-        ({ name }) => !["actionMasks", "initialStates"].includes(name),
+        ({ name }) => !["actionMasks", "anchorIndices", "anchorTexts", "initialStates"].includes(name),
       );
     });
     const none = { actionMaskWidth: 0, stateWidth: 0 };
     expect(decodeRollout(bytes).columns).toStrictEqual({
       ...{ ...sampleRollout(1).columns, ...none },
       ...{ actionMasks: new Uint8Array(0), initialStates: new Float32Array(0) },
+      ...{ anchorIndices: new Uint32Array(0), anchorTexts: new Uint8Array(0) },
     });
   });
 
@@ -137,6 +138,11 @@ describe("a rollout", () => {
       [{ actionWidth: 2 }, "expected actions [10], got [5]"],
       [{ actionMaskWidth: 3 }, "expected actionMasks [15], got [20]"],
       [{ actionMasks: new Uint8Array(20).fill(2) }, "expected action masks of 0 and 1, got 2"],
+      [{ anchorIndices: new Uint32Array(4) }, "expected anchorIndices [5], got [4]"],
+      [
+        { anchorIndices: new Uint32Array(0) },
+        "expected no anchor texts without anchor indices, got 12 bytes",
+      ],
       [{ initialStates: new Float32Array(0) }, "expected initialStates [4], got [0]"],
       [{ stepExtras: { value: new Float32Array(2) } }, "expected value [5], got [2]"],
       [{ rowCounters: { toolCalls: new Float32Array(5) } }, "expected toolCalls [2], got [5]"],
@@ -206,11 +212,7 @@ describe("a corrupt rollout", () => {
       /"rewards": expected Float32Array, got DTYPE_INT32/,
     ],
     ["half an element", changeColumn("rewards", { data: new Uint8Array(19) }), /multiple of 4 bytes, got 19/],
-    [
-      "an unknown stop reason",
-      changeColumn("stopReasons", { data: Uint8Array.of(0, 3) }),
-      /0, 1 or 2, got 3/,
-    ],
+    ["an unknown stop reason", changeColumn("stopReasons", { data: Uint8Array.of(0, 4) }), /0 to 3, got 4/],
     ["a column without its name", changeColumn("mask", { name: "" }), /a column "mask", got none/],
     [
       "a column too many",

@@ -1,5 +1,6 @@
 /** What the transport tests share: sample records, a small coordinator, and waiting for conditions. */
 import { setTimeout as pause } from "node:timers/promises";
+import { joinAnchorTexts } from "../../core/anchor-texts.js";
 import { SkeinError } from "../../core/errors.js";
 import { Random } from "../../core/random.js";
 import type {
@@ -53,7 +54,7 @@ export async function failureOf(promise: Promise<unknown>): Promise<SkeinError> 
   throw new Error("expected a rejection");
 }
 
-/** A rollout of two rows with every column filled from `seed`, NaN and extras included; action masks and memory with discrete actions. */
+/** A rollout of two rows with every column filled from `seed`, NaN and extras included; action masks, anchor keys and memory with discrete actions. */
 export function sampleRollout(seed: number, steps = 5, discrete = true): Rollout {
   const random = new Random(seed);
   const floats = (length: number): Float32Array => Float32Array.from({ length }, () => random.normal());
@@ -69,6 +70,8 @@ export function sampleRollout(seed: number, steps = 5, discrete = true): Rollout
     observations: floats(3 * steps),
     actions: discrete ? Int32Array.from({ length: steps }, () => random.integer(9) - 4) : floats(2 * steps),
     actionMasks: bits(discrete ? 4 * steps : 0),
+    anchorIndices: Uint32Array.from({ length: discrete ? steps : 0 }, () => random.integer(3)),
+    anchorTexts: discrete && steps > 0 ? joinAnchorTexts(["ü \u{1f9f6}", "", "a\nb"]) : new Uint8Array(0),
     behaviorLogprobs: floats(steps),
     rewards: floats(steps),
     mask: bits(steps),

@@ -57,6 +57,7 @@ function checkpointOf(version: number, weight = 0.5): Checkpoint {
     ],
     weights: { version, tensors: [tensor("actor/weight", [weight, -1, 3]), tensor("critic/bias", [0.25])] },
     optimizer: [tensor("m/actor/weight", [1, 2, 3]), tensor("v/actor/weight", [4, 5, 6])],
+    reference: [tensor("actor/weight", [9, 8, 7])],
   };
 }
 
