@@ -18,10 +18,11 @@ import { reinforcePp } from "./reinforce-pp.js";
 import { rloo } from "./rloo.js";
 import { sapo } from "./sapo.js";
 import { spoSimple } from "./spo-simple.js";
+import { trpo } from "./trpo.js";
 import { vtrace } from "./vtrace.js";
 
 export const recipeDefinitions: readonly RecipeDefinition[] = [
-  ...[ppo, ppoKl, spoSimple, vtrace],
+  ...[ppo, ppoKl, spoSimple, trpo, vtrace],
   ...[grpo, drGrpo, rloo, reinforcePp, gspo, cispo, bnpo, deltaL, litePpo, sapo],
 ];
 
@@ -81,6 +82,7 @@ function offersOf({ groups, reference, model }: RunFile, spec: EnvironmentSpec):
     snapshots: spec.snapshots === true,
     discrete: actionSpace.kind === "discrete",
     exactKl: actionSpace.kind !== "multiDiscrete",
+    separateCritic: model.kind === "mlp",
   };
   return new Set((Object.keys(offers) as Requirement[]).filter((name) => offers[name]));
 }

@@ -17,9 +17,11 @@ export type Readings = Readonly<Record<string, Readonly<Record<string, number>>>
  * groups = rows of one task from one initial state, complete (`groups` in a run file) · value = a network with a critic ·
  * reference = a policy that is held fixed (`reference` in a run file) · anchors = an environment that says which states
  * count as the same · snapshots = an environment that can go back to a state · discrete = actions that are
- * integers · exactKl = action distributions whose KL divergence has a closed form
+ * integers · exactKl = action distributions whose KL divergence has a closed form · separateCritic = actor and critic
+ * that share no weights
  */
-export type Requirement = "groups" | "value" | "reference" | "anchors" | "snapshots" | "discrete" | "exactKl";
+export type Requirement =
+  "groups" | "value" | "reference" | "anchors" | "snapshots" | "discrete" | "exactKl" | "separateCritic";
 
 /** The scores of a whole group, member by member, decide whether it may enter a batch. */
 export interface GroupFilter {
@@ -110,8 +112,30 @@ export interface Tracker<S = unknown> {
   read(state: S): Readonly<Record<string, number>>;
 }
 
+/** How far a step of the policy may go, and how it is found (`core/algo/trust-region.ts`). */
+export interface TrustRegion {
+  readonly kind: "trustRegion";
+  /** Its mean over the batch is what `maxKl` bounds. 0 with slope 0 at the policy that sealed the batch. */
+  readonly constraint: Term;
+  /** nats */
+  readonly maxKl: number;
+  /** Added to the constraint's curvature. */
+  readonly damping: number;
+  /** Of conjugate gradients. */
+  readonly iterations: number;
+  /** Step lengths that the line search tries. */
+  readonly backtracks: number;
+  /** Each of them over the one before. */
+  readonly decay: number;
+}
+
 /** How a sealed batch becomes optimiser steps. */
 export interface UpdatePlan {
+  /**
+   * With a trust region one step of it is taken first, on the terms that are not on `value`; what follows fits those that
+   * are. Absent = Adam for all
+   */
+  readonly optimizer?: TrustRegion;
   readonly epochs: number;
   readonly minibatches: number;
   /**
