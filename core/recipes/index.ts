@@ -33,6 +33,7 @@ import { tis } from "./modifiers/tis.js";
 import { pfPpo } from "./pf-ppo.js";
 import { nft } from "./nft.js";
 import { ppo } from "./ppo.js";
+import { ppoKl } from "./ppo-kl.js";
 import type { ModifierDefinition, Recipe, RecipeDefinition, Requirement } from "./recipe.js";
 import { reinforcePp } from "./reinforce-pp.js";
 import { remix } from "./remix.js";
@@ -44,9 +45,11 @@ import { shiq } from "./shiq.js";
 import { spine } from "./spine.js";
 import { spoSimple } from "./spo-simple.js";
 import { tisGrpo } from "./tis.js";
+import { trpo } from "./trpo.js";
+import { vtrace } from "./vtrace.js";
 
 export const recipeDefinitions: readonly RecipeDefinition[] = [
-  ...[ppo, spoSimple],
+  ...[ppo, ppoKl, spoSimple, trpo, vtrace],
   ...[grpo, drGrpo, rloo, reinforcePp, gspo, cispo, bnpo, deltaL, litePpo, sapo],
   ...[dapo, copo, seedGrpo, egsw, canon, oblrPo],
   ...[gmpo, tisGrpo, decoupledPpo, pfPpo, remix],
@@ -112,6 +115,8 @@ function offersOf({ groups, reference, model }: RunFile, spec: EnvironmentSpec):
     anchorNames: spec.anchorKeys === true,
     snapshots: spec.snapshots === true,
     discrete: actionSpace.kind === "discrete",
+    exactKl: actionSpace.kind !== "multiDiscrete",
+    separateCritic: model.kind === "mlp",
   };
   return new Set((Object.keys(offers) as Requirement[]).filter((name) => offers[name]));
 }

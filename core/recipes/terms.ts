@@ -4,6 +4,7 @@ import { tokenMean } from "../algo/aggregate.js";
 import { entropyBonus } from "../algo/entropy.js";
 import { approximateKl, klK3, type KlEstimator } from "../algo/kl.js";
 import { entropyBand } from "../algo/entropy-band.js";
+import { categoricalKl, gaussianKl } from "../algo/policy-kl.js";
 import { sequenceLogRatios, tokenLogRatios } from "../algo/ratio.js";
 import { explainedVariance, maskedMean } from "../algo/statistics.js";
 import { clipFraction, type ClipEpsilon, type Surrogate } from "../algo/surrogates.js";
@@ -52,20 +53,20 @@ export function policyTerm({
 }
 
 /** c_v·½(v − R)², clipped around the old value unless `valueClipEpsilon` is null; reports `explainedVariance`. */
-export function valueTerm({
-  valueClipEpsilon,
-  valueCoefficient,
-}: {
-  readonly valueClipEpsilon: number | null;
-  readonly valueCoefficient: number;
-}): Term {
+export function valueTerm(
+  {
+    valueClipEpsilon,
+    valueCoefficient,
+  }: { readonly valueClipEpsilon: number | null; readonly valueCoefficient: number },
+  aggregator = tokenMean(),
+): Term {
   const lossOf =
     valueClipEpsilon === null ? squaredValueLoss() : clippedValueLoss({ epsilon: valueClipEpsilon });
   return {
     id: "valueLoss",
     on: "value",
     coefficient: valueCoefficient,
-    aggregator: tokenMean(),
+    aggregator,
     needs: ["values", "returns"],
     evaluate(values, batch, out) {
       const valueTargets = stepColumn(batch, "returns");
@@ -102,13 +103,25 @@ export function referenceKlTerm(
   return klTerm(REFERENCE_KL, "referenceLogprobs", { coefficient, aggregator }, estimator);
 }
 
+/** β·KL(π_sealed ‖ π), exact, where `policies` are of the policy that sealed the batch; a recipe of it requires exactKl. */
+export function policyKlTerm(coefficient: Term["coefficient"]): Term {
+  return {
+    ...{ id: "policyKl", on: "policy", coefficient, aggregator: tokenMean(), needs: ["policies"] },
+    evaluate(policies, batch, out) {
+      const exactKl = batch.inputs.actions instanceof Int32Array ? categoricalKl : gaussianKl;
+      exactKl({ policies, oldPolicies: stepColumn(batch, "policies") }, out);
+      return {};
+    },
+  };
+}
+
 /** −c_e·H; reports `entropy`. */
-export function entropyTerm(coefficient: number): Term {
+export function entropyTerm(coefficient: number, aggregator = tokenMean()): Term {
   return {
     id: "entropyLoss",
     on: "entropy",
     coefficient,
-    aggregator: tokenMean(),
+    aggregator,
     needs: [],
     evaluate(entropies, batch, out) {
       entropyBonus(entropies, out);
