@@ -22,6 +22,7 @@ import { klCov } from "./kl-cov.js";
 import { litePpo } from "./lite-ppo.js";
 import { oblrPo } from "./oblr-po.js";
 import { decoupledPpo } from "./decoupled-ppo.js";
+import { gigpo } from "./gigpo.js";
 import { gmpo } from "./gmpo.js";
 import { decoupled } from "./modifiers/decoupled-ppo.js";
 import { dynamicSampling } from "./modifiers/dynamic-sampling.js";
@@ -52,7 +53,7 @@ export const recipeDefinitions: readonly RecipeDefinition[] = [
   ...[ppo, ppoKl, spoSimple, trpo, vtrace],
   ...[grpo, drGrpo, rloo, reinforcePp, gspo, cispo, bnpo, deltaL, litePpo, sapo],
   ...[dapo, copo, seedGrpo, egsw, canon, oblrPo],
-  ...[gmpo, tisGrpo, decoupledPpo, pfPpo, remix],
+  ...[gigpo, gmpo, tisGrpo, decoupledPpo, pfPpo, remix],
   ...[clipCov, klCov, epo, spine],
   ...[nft, rover, aStarPo, copg, shiq],
 ];
