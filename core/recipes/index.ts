@@ -13,16 +13,18 @@ import { gspo } from "./gspo.js";
 import { litePpo } from "./lite-ppo.js";
 import { ppo } from "./ppo.js";
 import { ppoKl } from "./ppo-kl.js";
+import { ppoMax } from "./ppo-max.js";
 import type { ModifierDefinition, Recipe, RecipeDefinition, Requirement } from "./recipe.js";
 import { reinforcePp } from "./reinforce-pp.js";
 import { rloo } from "./rloo.js";
 import { sapo } from "./sapo.js";
 import { spoSimple } from "./spo-simple.js";
+import { taypo } from "./taypo.js";
 import { trpo } from "./trpo.js";
 import { vtrace } from "./vtrace.js";
 
 export const recipeDefinitions: readonly RecipeDefinition[] = [
-  ...[ppo, ppoKl, spoSimple, trpo, vtrace],
+  ...[ppo, ppoKl, ppoMax, spoSimple, taypo, trpo, vtrace],
   ...[grpo, drGrpo, rloo, reinforcePp, gspo, cispo, bnpo, deltaL, litePpo, sapo],
 ];
 
