@@ -15,13 +15,21 @@ export type Readings = Readonly<Record<string, Readonly<Record<string, number>>>
 /**
  * What a recipe cannot do without.
  * groups = rows of one task from one initial state, complete (`groups` in a run file) · value = a network with a critic ·
- * reference = a policy that is held fixed (`reference` in a run file) · anchors = an environment that says which states
- * count as the same · snapshots = an environment that can go back to a state · discrete = actions that are
- * integers · exactKl = action distributions whose KL divergence has a closed form · separateCritic = actor and critic
- * that share no weights
+ * reference = a policy that is held fixed (`reference` in a run file) · anchors = an environment in which states come
+ * again and can be told to · anchorNames = one that gives states names · snapshots = one that can go back to a state ·
+ * discrete = actions that are integers · exactKl = action distributions whose KL divergence has a closed form ·
+ * separateCritic = actor and critic that share no weights
  */
 export type Requirement =
-  "groups" | "value" | "reference" | "anchors" | "snapshots" | "discrete" | "exactKl" | "separateCritic";
+  | "groups"
+  | "value"
+  | "reference"
+  | "anchors"
+  | "anchorNames"
+  | "snapshots"
+  | "discrete"
+  | "exactKl"
+  | "separateCritic";
 
 /** The scores of a whole group, member by member, decide whether it may enter a batch. */
 export interface GroupFilter {

@@ -2,7 +2,8 @@
 import type { Aggregator } from "../algo/aggregate.js";
 import { tokenMean } from "../algo/aggregate.js";
 import { entropyBonus } from "../algo/entropy.js";
-import { approximateKl, klK3 } from "../algo/kl.js";
+import { approximateKl, klK3, type KlEstimator } from "../algo/kl.js";
+import { entropyBand } from "../algo/entropy-band.js";
 import { categoricalKl, gaussianKl } from "../algo/policy-kl.js";
 import { sequenceLogRatios, tokenLogRatios } from "../algo/ratio.js";
 import { explainedVariance, maskedMean } from "../algo/statistics.js";
@@ -75,16 +76,31 @@ export function valueTerm(
   };
 }
 
-/** β·k3(π ‖ π_reference), unbiased in value (Schulman 2020); reports `referenceKl`. */
-export function referenceKlTerm(coefficient: Term["coefficient"], aggregator: Aggregator): Term {
+/** β·k(π ‖ π_r), k3 unless said otherwise: unbiased in value (Schulman 2020); the step column `of` has log π_r. Reports its value as `id`. */
+export function klTerm(
+  id: string,
+  of: string,
+  { coefficient, aggregator }: Pick<Term, "coefficient" | "aggregator">,
+  estimator: KlEstimator = klK3,
+): Term {
   return {
-    ...{ id: "referenceKl", on: "logprob", coefficient, aggregator },
-    needs: ["referenceLogprobs"],
+    ...{ id, on: "logprob", coefficient, aggregator, needs: [of] },
     evaluate(logprobs, batch, out) {
-      klK3({ logprobs, refLogprobs: stepColumn(batch, "referenceLogprobs") }, out);
+      estimator({ logprobs, refLogprobs: stepColumn(batch, of) }, out);
       return {};
     },
   };
+}
+
+export const REFERENCE_KL = "referenceKl";
+
+/** `klTerm` of the reference policy. */
+export function referenceKlTerm(
+  coefficient: Term["coefficient"],
+  aggregator: Aggregator,
+  estimator?: KlEstimator,
+): Term {
+  return klTerm(REFERENCE_KL, "referenceLogprobs", { coefficient, aggregator }, estimator);
 }
 
 /** β·KL(π_sealed ‖ π), exact, where `policies` are of the policy that sealed the batch; a recipe of it requires exactKl. */
@@ -110,6 +126,19 @@ export function entropyTerm(coefficient: number, aggregator = tokenMean()): Term
     evaluate(entropies, batch, out) {
       entropyBonus(entropies, out);
       return { entropy: maskedMean(entropies, batch.mask) };
+    },
+  };
+}
+
+/** β·hinge that keeps H between the step columns `entropyLow` and `entropyHigh`. */
+export function bandTerm(coefficient: Term["coefficient"], rest: Pick<Term, "select"> = {}): Term {
+  return {
+    ...{ id: "entropyBand", on: "entropy", coefficient, aggregator: tokenMean(), ...rest },
+    needs: ["entropyLow", "entropyHigh"],
+    evaluate(entropies, batch, out) {
+      const [low, high] = [stepColumn(batch, "entropyLow"), stepColumn(batch, "entropyHigh")];
+      entropyBand({ entropies, low, high }, out);
+      return {};
     },
   };
 }

@@ -111,10 +111,10 @@ export class Trainer implements Training {
     const { recipe, engine, now } = this;
     const { forwardSeconds, updateSeconds } = engine;
     const from = now();
-    const fresh = assembleBatch(rollouts);
+    const fresh = assembleBatch(rollouts, version - 1);
     this.track((tracker, state) => tracker.observe(state, fresh));
     const again = this.replay?.draw(rollouts, this.random) ?? [];
-    const batch = again.length === 0 ? fresh : assembleBatch([...rollouts, ...again]);
+    const batch = again.length === 0 ? fresh : assembleBatch([...rollouts, ...again], version - 1);
     const assembled = now();
     const result =
       version <= (recipe.update.observeBatches ?? 0)
