@@ -35,6 +35,7 @@ import { pfPpo } from "./pf-ppo.js";
 import { nft } from "./nft.js";
 import { ppo } from "./ppo.js";
 import { ppoKl } from "./ppo-kl.js";
+import { ppoMax } from "./ppo-max.js";
 import type { ModifierDefinition, Recipe, RecipeDefinition, Requirement } from "./recipe.js";
 import { reinforcePp } from "./reinforce-pp.js";
 import { remix } from "./remix.js";
@@ -45,12 +46,13 @@ import { seedGrpo } from "./seed-grpo.js";
 import { shiq } from "./shiq.js";
 import { spine } from "./spine.js";
 import { spoSimple } from "./spo-simple.js";
+import { taypo } from "./taypo.js";
 import { tisGrpo } from "./tis.js";
 import { trpo } from "./trpo.js";
 import { vtrace } from "./vtrace.js";
 
 export const recipeDefinitions: readonly RecipeDefinition[] = [
-  ...[ppo, ppoKl, spoSimple, trpo, vtrace],
+  ...[ppo, ppoKl, ppoMax, spoSimple, taypo, trpo, vtrace],
   ...[grpo, drGrpo, rloo, reinforcePp, gspo, cispo, bnpo, deltaL, litePpo, sapo],
   ...[dapo, copo, seedGrpo, egsw, canon, oblrPo],
   ...[gigpo, gmpo, tisGrpo, decoupledPpo, pfPpo, remix],
