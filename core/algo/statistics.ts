@@ -44,6 +44,14 @@ export function rowMeans(x: Float64Array, mask: Uint8Array, offsets: Uint32Array
   );
 }
 
+/** (x_t − mean x)·(y_t − mean y), each step's part of their covariance; [N], [N] → [N], masked steps get 0. */
+export function centredProducts(x: Float64Array, y: Float64Array, mask: Uint8Array): Float64Array {
+  expectLength("centredProducts", "y", x.length, y.length);
+  const meanX = maskedMean(x, mask);
+  const meanY = maskedMean(y, mask);
+  return x.map((value, t) => (mask[t] === 0 ? 0 : (value - meanX) * (y[t]! - meanY)));
+}
+
 /**
  * (x − mean)·(var + 1e-8)^(−1/2), epsilon inside the root (verl `masked_whiten`). x, mask [N] → [N];
  * masked steps get 0. Detached. `out` may be x itself.

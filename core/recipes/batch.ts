@@ -211,7 +211,12 @@ export function stepColumn(batch: Batch, name: string): Float64Array {
   return present(batch.step, "step", name);
 }
 
-function present(columns: ColumnSet, kind: "row" | "step", name: string): Float64Array {
+/** One of the live columns that a derive lists, or RECIPE_INVALID naming what is missing. */
+export function liveColumn(live: ColumnSet, name: string): Float64Array {
+  return present(live, "live", name);
+}
+
+function present(columns: ColumnSet, kind: "row" | "step" | "live", name: string): Float64Array {
   const column = columns[name];
   if (column === undefined) {
     const there = Object.keys(columns).join(", ") || "none";

@@ -51,7 +51,7 @@ export const stdEpsilon = z
   .default(1e-6)
   .describe("Added to the standard deviation of scores that advantages are divided by");
 
-export interface GroupMethod {
+export interface GroupMethod extends Pick<PolicyTermOptions, "ratio" | "weights" | "select"> {
   readonly id: string;
   /** What happens to scores before that: row columns `score`. */
   readonly before?: readonly Derive[];
@@ -60,14 +60,12 @@ export interface GroupMethod {
   readonly then?: readonly Derive[];
   readonly surrogate: Surrogate;
   readonly aggregator: Aggregator;
-  readonly ratio?: PolicyTermOptions["ratio"];
   readonly window: ClipEpsilon | null;
-  readonly weights?: readonly string[];
 }
 
 export function groupRecipe(
   p: z.output<z.ZodObject<typeof groupParams>>,
-  { id, before = [], advantages, then = [], surrogate, aggregator, ratio, window, weights }: GroupMethod,
+  { id, before = [], advantages, then = [], ...policy }: GroupMethod,
 ): Recipe {
   const derive =
     typeof advantages === "function" ? groupAdvantages("groupAdvantages", advantages) : advantages;
@@ -77,14 +75,7 @@ export function groupRecipe(
     sampler: { batchSteps: p.batchSteps },
     evaluate: [],
     derive: [...before, derive, ...then],
-    terms: [
-      policyTerm({
-        ...{ surrogate, aggregator, window },
-        ...(ratio === undefined ? {} : { ratio }),
-        ...(weights === undefined ? {} : { weights }),
-      }),
-      ...(p.entropyCoefficient > 0 ? [entropyTerm(p.entropyCoefficient)] : []),
-    ],
+    terms: [policyTerm(policy), ...(p.entropyCoefficient > 0 ? [entropyTerm(p.entropyCoefficient)] : [])],
     trackers: {},
     update: updatePlan(p, "rows"),
   };

@@ -9,11 +9,14 @@ import { canon } from "./canon.js";
 import { cispo } from "./cispo.js";
 import { copo } from "./copo.js";
 import { dapo } from "./dapo.js";
+import { clipCov } from "./clip-cov.js";
 import { deltaL } from "./delta-l.js";
 import { drGrpo } from "./dr-grpo.js";
 import { egsw } from "./egsw.js";
 import { grpo } from "./grpo.js";
+import { epo } from "./epo.js";
 import { gspo } from "./gspo.js";
+import { klCov } from "./kl-cov.js";
 import { litePpo } from "./lite-ppo.js";
 import { oblrPo } from "./oblr-po.js";
 import { ppo } from "./ppo.js";
@@ -22,12 +25,14 @@ import { reinforcePp } from "./reinforce-pp.js";
 import { rloo } from "./rloo.js";
 import { sapo } from "./sapo.js";
 import { seedGrpo } from "./seed-grpo.js";
+import { spine } from "./spine.js";
 import { spoSimple } from "./spo-simple.js";
 
 export const recipeDefinitions: readonly RecipeDefinition[] = [
   ...[ppo, spoSimple],
   ...[grpo, drGrpo, rloo, reinforcePp, gspo, cispo, bnpo, deltaL, litePpo, sapo],
   ...[dapo, copo, seedGrpo, egsw, canon, oblrPo],
+  ...[clipCov, klCov, epo, spine],
 ];
 
 export const modifierDefinitions: readonly ModifierDefinition[] = [];

@@ -2,6 +2,7 @@
 import type { Aggregator } from "../algo/aggregate.js";
 import { tokenMean } from "../algo/aggregate.js";
 import { entropyBonus } from "../algo/entropy.js";
+import { entropyBand } from "../algo/entropy-band.js";
 import { approximateKl, klK3, type KlEstimator } from "../algo/kl.js";
 import { sequenceLogRatios, tokenLogRatios } from "../algo/ratio.js";
 import { explainedVariance, maskedMean } from "../algo/statistics.js";
@@ -74,20 +75,34 @@ export function valueTerm({
   };
 }
 
+export interface KlTermOptions extends Pick<
+  Term,
+  "id" | "coefficient" | "aggregator" | "weights" | "select"
+> {
+  readonly estimator: KlEstimator;
+  /** The step column of the policy that is compared with. */
+  readonly to: string;
+}
+
+/** β·k(π ‖ π_to) by the estimator given. */
+export function klTerm({ estimator, to, ...rest }: KlTermOptions): Term {
+  return {
+    ...{ on: "logprob", needs: [to], ...rest },
+    evaluate(logprobs, batch, out) {
+      estimator({ logprobs, refLogprobs: stepColumn(batch, to) }, out);
+      return {};
+    },
+  };
+}
+
 /** β·k(π ‖ π_reference), k3 unless said otherwise: unbiased in value (Schulman 2020); reports `referenceKl`. */
 export function referenceKlTerm(
   coefficient: Term["coefficient"],
   aggregator: Aggregator,
-  estimator: KlEstimator = klK3,
+  rest: Partial<Pick<KlTermOptions, "weights" | "select" | "estimator">> = {},
 ): Term {
-  return {
-    ...{ id: "referenceKl", on: "logprob", coefficient, aggregator },
-    needs: ["referenceLogprobs"],
-    evaluate(logprobs, batch, out) {
-      estimator({ logprobs, refLogprobs: stepColumn(batch, "referenceLogprobs") }, out);
-      return {};
-    },
-  };
+  const id = "referenceKl";
+  return klTerm({ id, estimator: klK3, to: "referenceLogprobs", coefficient, aggregator, ...rest });
 }
 
 /** −c_e·H; reports `entropy`. */
@@ -101,6 +116,19 @@ export function entropyTerm(coefficient: number): Term {
     evaluate(entropies, batch, out) {
       entropyBonus(entropies, out);
       return { entropy: maskedMean(entropies, batch.mask) };
+    },
+  };
+}
+
+/** β·hinge that keeps H between the step columns `entropyLow` and `entropyHigh`. */
+export function bandTerm(coefficient: Term["coefficient"], rest: Pick<Term, "select"> = {}): Term {
+  return {
+    ...{ id: "entropyBand", on: "entropy", coefficient, aggregator: tokenMean(), ...rest },
+    needs: ["entropyLow", "entropyHigh"],
+    evaluate(entropies, batch, out) {
+      const [low, high] = [stepColumn(batch, "entropyLow"), stepColumn(batch, "entropyHigh")];
+      entropyBand({ entropies, low, high }, out);
+      return {};
     },
   };
 }
