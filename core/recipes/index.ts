@@ -13,15 +13,18 @@ import { clipCov } from "./clip-cov.js";
 import { deltaL } from "./delta-l.js";
 import { drGrpo } from "./dr-grpo.js";
 import { egsw } from "./egsw.js";
+import { grape } from "./grape.js";
 import { grpo } from "./grpo.js";
 import { epo } from "./epo.js";
 import { gspo } from "./gspo.js";
 import { klCov } from "./kl-cov.js";
 import { litePpo } from "./lite-ppo.js";
 import { oblrPo } from "./oblr-po.js";
+import { pear } from "./pear.js";
 import { ppo } from "./ppo.js";
 import type { ModifierDefinition, Recipe, RecipeDefinition, Requirement } from "./recipe.js";
 import { reinforcePp } from "./reinforce-pp.js";
+import { riskpo } from "./riskpo.js";
 import { rloo } from "./rloo.js";
 import { sapo } from "./sapo.js";
 import { seedGrpo } from "./seed-grpo.js";
@@ -31,7 +34,7 @@ import { spoSimple } from "./spo-simple.js";
 export const recipeDefinitions: readonly RecipeDefinition[] = [
   ...[ppo, spoSimple],
   ...[grpo, drGrpo, rloo, reinforcePp, gspo, cispo, bnpo, deltaL, litePpo, sapo],
-  ...[dapo, copo, seedGrpo, egsw, canon, oblrPo],
+  ...[dapo, copo, seedGrpo, egsw, canon, riskpo, oblrPo, grape, pear],
   ...[clipCov, klCov, epo, spine],
 ];
 
