@@ -66,6 +66,16 @@ export const klK3Plus: KlEstimator = (input, out) => {
   }
 };
 
+/** |D| (verl `abs`): gate = sign(D), sign(0) = 0: a pull of the same strength however far away (KL-Cov, Cui et al. 2025). */
+export const klAbsolute: KlEstimator = (input, out) => {
+  const n = checkedLength("klAbsolute", input, out);
+  for (let t = 0; t < n; t++) {
+    const d = input.logprobs[t]! - input.refLogprobs[t]!;
+    out.loss[t] = Math.abs(d);
+    out.gate[t] = Math.sign(d);
+  }
+};
+
 /** min(e^{−D} + D − 1, 10) with D clamped to ±20; expm1 keeps the digits of a small D. */
 function k3(d: number): number {
   const bounded = clamp(d, -LOG_RATIO_BOUND, LOG_RATIO_BOUND);

@@ -58,6 +58,25 @@ export function sequenceLogRatios(
   return out;
 }
 
+/** Ψ_i = Σ_t m·(ℓ_t − ℓ^r_t), the log-ratio of a whole row; logprobs, refLogprobs, mask [N] → [R], nats, not clamped. */
+export function summedLogRatios(
+  logprobs: Float64Array,
+  refLogprobs: Float64Array,
+  mask: Uint8Array,
+  offsets: Uint32Array,
+): Float64Array {
+  expectLength("summedLogRatios", "refLogprobs", logprobs.length, refLogprobs.length);
+  expectLength("summedLogRatios", "mask", logprobs.length, mask.length);
+  expectOffsets("summedLogRatios", offsets, logprobs.length);
+  const sums = new Float64Array(offsets.length - 1);
+  for (let i = 0; i < sums.length; i++) {
+    for (let t = offsets[i]!; t < offsets[i + 1]!; t++) {
+      if (mask[t] === 1) sums[i]! += logprobs[t]! - refLogprobs[t]!;
+    }
+  }
+  return sums;
+}
+
 /** ρ = exp(log-ratio); [N] → [N]. `out` may be the input. */
 export function ratios(
   logRatios: Float64Array,

@@ -155,38 +155,25 @@ export function softGate({
   };
 }
 
-/**
- * loss = −A·ρ + β·|log ρ|, gate = −A·ρ + β·sign(log ρ), sign(0) = 0: the per-token penalty of KL-Cov
- * (Cui et al. 2025, "The entropy mechanism").
- */
-export function klPenalty({ beta }: { readonly beta: number }): Surrogate {
-  return (input, out) => {
-    const n = checkedLength("klPenalty", input, out);
-    const { logRatios, advantages } = input;
-    for (let t = 0; t < n; t++) {
-      const logRatio = logRatios[t]!;
-      const policy = -advantages[t]! * Math.exp(logRatio);
-      out.loss[t] = policy + beta * Math.abs(logRatio);
-      out.gate[t] = policy + beta * Math.sign(logRatio);
-    }
-  };
+/** Whether ppoClip removes the gradient of a step: ρ beyond the window on the side A pushes towards. */
+export function isClipped(ratio: number, advantage: number, { low, high }: ClipEpsilon): boolean {
+  return advantage > 0 ? ratio > 1 + high : advantage < 0 && ratio < 1 - low;
 }
 
 /**
- * The fraction of chosen steps whose gradient ppoClip removes: ρ beyond the window on the side A pushes towards
- * (verl `pg_clipfrac`). logRatios, advantages, mask [N] → number in [0, 1].
+ * The fraction of chosen steps whose gradient ppoClip removes (verl `pg_clipfrac`). logRatios, advantages, mask [N] →
+ * number in [0, 1].
  */
 export function clipFraction(
   logRatios: Float64Array,
   advantages: Float64Array,
   mask: Uint8Array,
-  { low, high }: ClipEpsilon,
+  window: ClipEpsilon,
 ): number {
   expectLength("clipFraction", "advantages", logRatios.length, advantages.length);
-  return fractionWhere("clipFraction", logRatios, mask, (ratio, t) => {
-    const advantage = advantages[t]!;
-    return advantage > 0 ? ratio > 1 + high : advantage < 0 && ratio < 1 - low;
-  });
+  return fractionWhere("clipFraction", logRatios, mask, (ratio, t) =>
+    isClipped(ratio, advantages[t]!, window),
+  );
 }
 
 /** The fraction of chosen steps with ρ outside the window, whatever A is (cleanrl and Stable-Baselines3 `clipfrac`). */

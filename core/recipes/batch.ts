@@ -1,4 +1,5 @@
 /** A training batch: rollouts side by side, in float64 columns that recipes read and add to. */
+import { splitAnchorTexts } from "../anchor-texts.js";
 import type { EngineInputs } from "../engine/engine.js";
 import { SkeinError } from "../errors.js";
 import type { Rollout, RolloutColumns } from "../types.js";
@@ -28,6 +29,8 @@ export interface Batch {
   readonly initialStates: Float32Array;
   /** [R·O] */
   readonly finalObservations: Float32Array;
+  /** What the environment calls the states of the steps; the step column `anchor`, where there is one, points here. */
+  readonly anchorTexts?: readonly string[];
   /** [N] each */
   readonly step: ColumnSet;
   /** [R] each */
@@ -83,6 +86,7 @@ export function assembleBatch(rollouts: readonly Rollout[], version = 0): Batch 
     for (let i = 0; i < rowCount(c); i++) offsets[++row] = step + c.offsets[i + 1]!;
     step += stepCount(c);
   }
+  const anchors = anchorsOf(columns);
   const integerActions = first.actions instanceof Int32Array;
   const behaviorLogprobs = concat(
     f64,
@@ -130,8 +134,10 @@ export function assembleBatch(rollouts: readonly Rollout[], version = 0): Batch 
       f32,
       all((c) => c.finalObservations),
     ),
+    ...(anchors === null ? {} : { anchorTexts: anchors.texts }),
     step: {
       ...extras(columns.map(({ stepExtras }) => stepExtras)),
+      ...(anchors === null ? {} : { anchor: anchors.indices }),
       rewards: concat(
         f64,
         all((c) => c.rewards),
@@ -175,6 +181,23 @@ function extras(columns: readonly Readonly<Record<string, Float32Array>>[]): Rec
   );
 }
 
+/** All rollouts' names of states as one table, and each step's place in it; null where steps go without. */
+function anchorsOf(
+  columns: readonly RolloutColumns[],
+): { readonly texts: readonly string[]; readonly indices: Float64Array } | null {
+  if (columns.some((c) => c.anchorIndices.length === 0)) return null;
+  const places = new Map<string, number>();
+  const indices = columns.flatMap(({ anchorTexts, anchorIndices }) => {
+    const own = splitAnchorTexts(anchorTexts).map((text) => {
+      const place = places.get(text) ?? places.size;
+      places.set(text, place);
+      return place;
+    });
+    return Array.from(anchorIndices, (index) => own[index]!);
+  });
+  return { texts: [...places.keys()], indices: Float64Array.from(indices) };
+}
+
 function versionsOf({ versionRunLengths, versionRunValues, behaviorLogprobs }: RolloutColumns): Float64Array {
   const versions = new Float64Array(behaviorLogprobs.length);
   let at = 0;
@@ -216,7 +239,12 @@ export function stepColumn(batch: Batch, name: string): Float64Array {
   return present(batch.step, "step", name);
 }
 
-function present(columns: ColumnSet, kind: "row" | "step", name: string): Float64Array {
+/** One of the live columns that a derive lists, or RECIPE_INVALID naming what is missing. */
+export function liveColumn(live: ColumnSet, name: string): Float64Array {
+  return present(live, "live", name);
+}
+
+function present(columns: ColumnSet, kind: "row" | "step" | "live", name: string): Float64Array {
   const column = columns[name];
   if (column === undefined) {
     const there = Object.keys(columns).join(", ") || "none";

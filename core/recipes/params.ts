@@ -1,5 +1,6 @@
 /** Parameters that methods share: the names, bounds and meanings are the same wherever they appear in a run file. */
 import { z } from "zod";
+import { SkeinError } from "../errors.js";
 import type { UpdatePlan } from "./recipe.js";
 
 /** How a batch becomes optimiser steps. */
@@ -43,6 +44,18 @@ export const criticParams = {
 export const clipEpsilon = z.number().positive().max(10).default(0.2).describe("Ratio clip ε");
 
 export const entropyCoefficient = z.number().min(0).default(0.01).describe("Weight c_e of the entropy bonus");
+
+/** Throws CONFIG_INVALID where an entropy band of recipe `id` ends below where it begins. */
+export function expectBand(
+  id: string,
+  { bandLow, bandHigh }: { readonly bandLow: number; readonly bandHigh: number },
+): void {
+  if (bandLow <= bandHigh) return;
+  throw new SkeinError(
+    "CONFIG_INVALID",
+    `recipe ${id}: expected recipe.params.bandLow ≤ bandHigh, got ${bandLow} and ${bandHigh}`,
+  );
+}
 
 export type UpdateParams = z.output<z.ZodObject<typeof updateParams>>;
 export type CriticParams = z.output<z.ZodObject<typeof criticParams>>;

@@ -2,7 +2,9 @@
 import type { Aggregator } from "../algo/aggregate.js";
 import { tokenMean } from "../algo/aggregate.js";
 import { entropyBonus } from "../algo/entropy.js";
-import { approximateKl, klK3 } from "../algo/kl.js";
+import { approximateKl, klK3, type KlEstimator } from "../algo/kl.js";
+import { entropyBand } from "../algo/entropy-band.js";
+import { categoricalKl, gaussianKl } from "../algo/policy-kl.js";
 import { sequenceLogRatios, tokenLogRatios } from "../algo/ratio.js";
 import { explainedVariance, maskedMean } from "../algo/statistics.js";
 import { clipFraction, type ClipEpsilon, type Surrogate } from "../algo/surrogates.js";
@@ -51,20 +53,20 @@ export function policyTerm({
 }
 
 /** c_v·½(v − R)², clipped around the old value unless `valueClipEpsilon` is null; reports `explainedVariance`. */
-export function valueTerm({
-  valueClipEpsilon,
-  valueCoefficient,
-}: {
-  readonly valueClipEpsilon: number | null;
-  readonly valueCoefficient: number;
-}): Term {
+export function valueTerm(
+  {
+    valueClipEpsilon,
+    valueCoefficient,
+  }: { readonly valueClipEpsilon: number | null; readonly valueCoefficient: number },
+  aggregator = tokenMean(),
+): Term {
   const lossOf =
     valueClipEpsilon === null ? squaredValueLoss() : clippedValueLoss({ epsilon: valueClipEpsilon });
   return {
     id: "valueLoss",
     on: "value",
     coefficient: valueCoefficient,
-    aggregator: tokenMean(),
+    aggregator,
     needs: ["values", "returns"],
     evaluate(values, batch, out) {
       const valueTargets = stepColumn(batch, "returns");
@@ -74,37 +76,69 @@ export function valueTerm({
   };
 }
 
-/** β·k3(π ‖ π_r), unbiased in value (Schulman 2020); the step column `of` has log π_r. Reports its value as `id`. */
+/** β·k(π ‖ π_r), k3 unless said otherwise: unbiased in value (Schulman 2020); the step column `of` has log π_r. Reports its value as `id`. */
 export function klTerm(
   id: string,
   of: string,
   { coefficient, aggregator }: Pick<Term, "coefficient" | "aggregator">,
+  estimator: KlEstimator = klK3,
 ): Term {
   return {
     ...{ id, on: "logprob", coefficient, aggregator, needs: [of] },
     evaluate(logprobs, batch, out) {
-      klK3({ logprobs, refLogprobs: stepColumn(batch, of) }, out);
+      estimator({ logprobs, refLogprobs: stepColumn(batch, of) }, out);
       return {};
     },
   };
 }
 
-/** `klTerm` of the reference policy, `referenceKl`. */
-export function referenceKlTerm(coefficient: Term["coefficient"], aggregator: Aggregator): Term {
-  return klTerm("referenceKl", "referenceLogprobs", { coefficient, aggregator });
+export const REFERENCE_KL = "referenceKl";
+
+/** `klTerm` of the reference policy. */
+export function referenceKlTerm(
+  coefficient: Term["coefficient"],
+  aggregator: Aggregator,
+  estimator?: KlEstimator,
+): Term {
+  return klTerm(REFERENCE_KL, "referenceLogprobs", { coefficient, aggregator }, estimator);
+}
+
+/** β·KL(π_sealed ‖ π), exact, where `policies` are of the policy that sealed the batch; a recipe of it requires exactKl. */
+export function policyKlTerm(coefficient: Term["coefficient"]): Term {
+  return {
+    ...{ id: "policyKl", on: "policy", coefficient, aggregator: tokenMean(), needs: ["policies"] },
+    evaluate(policies, batch, out) {
+      const exactKl = batch.inputs.actions instanceof Int32Array ? categoricalKl : gaussianKl;
+      exactKl({ policies, oldPolicies: stepColumn(batch, "policies") }, out);
+      return {};
+    },
+  };
 }
 
 /** −c_e·H; reports `entropy`. */
-export function entropyTerm(coefficient: number): Term {
+export function entropyTerm(coefficient: number, aggregator = tokenMean()): Term {
   return {
     id: "entropyLoss",
     on: "entropy",
     coefficient,
-    aggregator: tokenMean(),
+    aggregator,
     needs: [],
     evaluate(entropies, batch, out) {
       entropyBonus(entropies, out);
       return { entropy: maskedMean(entropies, batch.mask) };
+    },
+  };
+}
+
+/** β·hinge that keeps H between the step columns `entropyLow` and `entropyHigh`. */
+export function bandTerm(coefficient: Term["coefficient"], rest: Pick<Term, "select"> = {}): Term {
+  return {
+    ...{ id: "entropyBand", on: "entropy", coefficient, aggregator: tokenMean(), ...rest },
+    needs: ["entropyLow", "entropyHigh"],
+    evaluate(entropies, batch, out) {
+      const [low, high] = [stepColumn(batch, "entropyLow"), stepColumn(batch, "entropyHigh")];
+      entropyBand({ entropies, low, high }, out);
+      return {};
     },
   };
 }

@@ -8,7 +8,15 @@ import {
 } from "../../core/algo/aggregate.js";
 import { logSoftmax } from "../../core/algo/categorical.js";
 import { doublingKlStep, proportionalKlStep } from "../../core/algo/kl-controller.js";
-import { approximateKl, klK1, klK2, klK3, klK3Plus, klShapedRewards } from "../../core/algo/kl.js";
+import {
+  approximateKl,
+  klAbsolute,
+  klK1,
+  klK2,
+  klK3,
+  klK3Plus,
+  klShapedRewards,
+} from "../../core/algo/kl.js";
 import { discountedReturns } from "../../core/algo/returns.js";
 import { ppoClip } from "../../core/algo/surrogates.js";
 import { Random } from "../../core/random.js";
@@ -28,6 +36,7 @@ const REFERENCES = [
   ["klK1", klK1, (d: number) => d],
   ["klK2", klK2, (d: number) => (d * d) / 2],
   ["klK3", klK3, (d: number) => Math.exp(-d) + d - 1],
+  ["klAbsolute", klAbsolute, (d: number) => Math.abs(d)],
 ] as const;
 
 /** log-probabilities of softmax over the logits. */

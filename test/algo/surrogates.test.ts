@@ -6,7 +6,6 @@ import {
   clipFraction,
   dualClip,
   importanceSampling,
-  klPenalty,
   outsideFraction,
   ppoClip,
   reinforce,
@@ -166,11 +165,6 @@ const REFERENCES: readonly [
       const tau = a > 0 ? 1.5 : 2;
       return (-a * (4 / tau)) / (1 + Math.exp(-tau * (Math.exp(live - old) - 1)));
     },
-  ],
-  [
-    "klPenalty",
-    klPenalty({ beta: 0.7 }),
-    (live, old, _held, a) => -a * Math.exp(live - old) + 0.7 * Math.abs(live - old),
   ],
 ];
 

@@ -12,11 +12,19 @@ afterEach(async () => {
   await place.clear();
 });
 
+/** Where defaults are for other tasks than CartPole, or for longer runs. */
+const PARAMS: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
+  "a-star-po": { valueBatches: 2 },
+  nft: { successScore: 20 },
+};
+
 describe("recipe", () => {
   it.each(recipeDefinitions.map(({ id }) => id))("%s trains CartPole for 3,000 steps", async (id) => {
     const { requires } = resolveRecipe({ id, params: {} });
     const groups = requires.includes("groups") ? { size: 4, tasks: 100 } : null;
-    await place.runFile({ recipe: { id, params: { batchSteps: 500 } }, groups, stop: { envSteps: 3000 } });
+    const reference = requires.includes("reference") ? {} : null;
+    const params = { batchSteps: 500, ...PARAMS[id] };
+    await place.runFile({ recipe: { id, params }, groups, reference, stop: { envSteps: 3000 } });
     const { code, stdout } = await place.run("train", "run.yaml", "--json");
     expect(code).toBe(0);
     const finished = finishedOf(JSON.parse(stdout.trim().split("\n").pop()!) as RunEvent);

@@ -1,23 +1,13 @@
 /** Methods against numbers that were worked out by hand, to the six digits that are given. */
-import { describe, expect, it } from "vitest";
+import { describe, it } from "vitest";
 import { deriveColumns } from "../../core/recipes/evaluate.js";
 import { resolveRecipe } from "../../core/recipes/index.js";
 import type { Recipe } from "../../core/recipes/recipe.js";
 import { contextOf } from "./fixture.js";
-import { evaluated, fixtureBatch, rowAdvantages } from "./catalogue-fixture.js";
-
-/** Half a unit in the sixth digit, and what float32 log-probabilities add to it. */
-const CLOSE = 1.5e-6;
+import { evaluated, expectClose, fixtureBatch, rowAdvantages } from "./catalogue-fixture.js";
 
 const recipe = (id: string, params: Readonly<Record<string, unknown>> = {}): Recipe =>
   resolveRecipe({ id, params });
-
-function expectClose(actual: ArrayLike<number>, expected: readonly number[]): void {
-  expect(actual).toHaveLength(expected.length);
-  expected.forEach((x, i) =>
-    expect(Math.abs(actual[i]! - x), `at ${i}: ${actual[i]}, not ${x}`).toBeLessThan(CLOSE),
-  );
-}
 
 const advantagesOf = (id: string, scores: readonly number[]): number[] =>
   rowAdvantages(evaluated(recipe(id), fixtureBatch(scores)).batch);

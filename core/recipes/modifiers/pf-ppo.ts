@@ -12,7 +12,7 @@
 import { z } from "zod";
 import { drawFrom, resamplingProbabilities } from "../../algo/resampling.js";
 import { rowCount } from "../../types.js";
-import { rowsByGroup } from "../arrangement.js";
+import { rowsByGroup } from "../../algo/group-statistics.js";
 import { rowColumn } from "../batch.js";
 import type { Derive, ModifierDefinition } from "../recipe.js";
 
@@ -35,7 +35,7 @@ function resample({ resampling, resamplingPower, resampleWithin }: FiltrationPar
     run(batch, { random }) {
       const scores = rowColumn(batch, "score");
       const all = Array.from({ length: rowCount(batch) }, (_, row) => row);
-      const pools = resampleWithin === "group" ? rowsByGroup(batch) : [all];
+      const pools = resampleWithin === "group" ? rowsByGroup(rowColumn(batch, "group")) : [all];
       const drawn = pools.flatMap((rows) => {
         const ofPool = Float64Array.from(rows, (row) => scores[row]!);
         const probabilities = resamplingProbabilities(ofPool, resampling, resamplingPower);

@@ -10,7 +10,8 @@ import { z } from "zod";
 import { seqMeanTokenMean, tokenMean } from "../../algo/aggregate.js";
 import type { ModifierDefinition } from "../recipe.js";
 import { refusal } from "./refusal.js";
-import { referenceKlTerm } from "../terms.js";
+import { withReferenceKl } from "../reference.js";
+import { REFERENCE_KL } from "../terms.js";
 
 const AGGREGATORS = { "token-mean": tokenMean, "seq-mean-token-mean": seqMeanTokenMean } as const;
 
@@ -28,15 +29,9 @@ export const referenceKl: ModifierDefinition<z.output<typeof params>> = {
   source: { confidence: "exact", checked: "verl" },
   params,
   apply(recipe, p) {
-    const term = referenceKlTerm(p.klCoefficient, AGGREGATORS[p.klAggregator]());
-    if (recipe.terms.some(({ id }) => id === term.id)) {
+    if (recipe.terms.some(({ id }) => id === REFERENCE_KL)) {
       throw refusal("reference-kl", recipe, "has a penalty of its own: set it in recipe.params");
     }
-    return {
-      ...recipe,
-      requires: [...new Set([...recipe.requires, "reference" as const])],
-      evaluateReference: [...new Set([...(recipe.evaluateReference ?? []), "logprob" as const])],
-      terms: [...recipe.terms, term],
-    };
+    return withReferenceKl(recipe, p.klCoefficient, AGGREGATORS[p.klAggregator]());
   },
 };
