@@ -57,7 +57,11 @@ function slots(recipe: Recipe): [string, string][] {
       ),
     ],
     ["trackers", list(Object.keys(trackers))],
-    ["update", `${update.epochs} epochs of ${update.minibatches} minibatches of ${update.minibatchesOf}`],
+    [
+      "update",
+      (update.optimizer === undefined ? "" : "a step in a trust region, then for the critic ") +
+        `${update.epochs} epochs of ${update.minibatches} minibatches of ${update.minibatchesOf}`,
+    ],
   ];
 }
 

@@ -45,6 +45,17 @@ export function categoricalLogprob(
   return logits[offset + action]! - logSumExp(logits, offset, count);
 }
 
+/** ‖∂ log p_action / ∂ logits‖² = 1 − 2·p_action + Σ_a p_a². */
+export function logitGradientNorm(logits: FloatArray, offset: number, count: number, action: number): number {
+  const normalizer = logSumExp(logits, offset, count);
+  let squares = 0;
+  for (let a = 0; a < count; a++) {
+    const p = Math.exp(logits[offset + a]! - normalizer);
+    squares += a === action ? (1 - p) ** 2 : p * p;
+  }
+  return squares;
+}
+
 /**
  * The action whose share of [0, 1) holds `u`: the smallest a with u < Σ_{b≤a} p_b (inverse distribution function).
  * u uniform in [0, 1) makes actions distributed as softmax(logits). Throws where no action is possible or a logit is

@@ -3,6 +3,7 @@
  * exact: where verl divides by Σm + 1e-8 to survive an empty mask, an empty mask is a case of its own here.
  */
 import { expectLength } from "../errors.js";
+import { expectOffsets } from "./arrays.js";
 
 /** Σ m·x / Σ m; 0 where the mask is empty. x, mask [N]. */
 export function maskedMean(x: Float64Array, mask: Uint8Array): number {
@@ -32,6 +33,15 @@ export function maskedVariance(x: Float64Array, mask: Uint8Array): number {
     count++;
   }
   return count < 2 ? 0 : sum / (count - 1);
+}
+
+/** Mean over each row's chosen steps, [R]; 0 where it has none. x, mask [N], offsets [R+1]. */
+export function rowMeans(x: Float64Array, mask: Uint8Array, offsets: Uint32Array): Float64Array {
+  expectLength("rowMeans", "mask", x.length, mask.length);
+  expectOffsets("rowMeans", offsets, x.length);
+  return Float64Array.from({ length: offsets.length - 1 }, (_, i) =>
+    maskedMean(x.subarray(offsets[i], offsets[i + 1]), mask.subarray(offsets[i], offsets[i + 1])),
+  );
 }
 
 /** (x_t − mean x)·(y_t − mean y), each step's part of their covariance; [N], [N] → [N], masked steps get 0. */

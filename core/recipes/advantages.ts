@@ -1,14 +1,16 @@
 /** Derives that give every step its advantage: by a critic, or by the group that its row belongs to. */
+import { spreadRows } from "../algo/arrays.js";
 import { gae } from "../algo/gae.js";
+import { discountedReturns } from "../algo/returns.js";
 import { groupStatistics, standardizeByGroup, type SingletonRule } from "../algo/group-statistics.js";
 import { standardize, whiten } from "../algo/statistics.js";
 import { rowColumn, stepColumn, type Batch } from "./batch.js";
 import type { CriticParams } from "./params.js";
-import type { Derive } from "./recipe.js";
+import type { Derive, DeriveContext } from "./recipe.js";
 import { scaleRewards } from "./return-scale.js";
 
 /** GAE with the values of the weights that seal the batch; `returns` = advantages + values. */
-function generalizedAdvantages({ gamma, lambda }: Pick<CriticParams, "gamma" | "lambda">): Derive {
+export function generalizedAdvantages({ gamma, lambda }: Pick<CriticParams, "gamma" | "lambda">): Derive {
   return {
     id: "gae",
     when: "seal",
@@ -31,6 +33,19 @@ function generalizedAdvantages({ gamma, lambda }: Pick<CriticParams, "gamma" | "
   };
 }
 
+/** `returns`: discounted rewards to come, with the value of the observation after the row where it did not terminate. */
+export function rewardToGo(gamma: number): Derive {
+  return {
+    ...{ id: "rewardToGo", when: "seal", needs: ["rewards"], writes: ["returns"] },
+    run: (batch) => {
+      const { terminated, mask, offsets } = batch;
+      const bootstrapValues = rowColumn(batch, "bootstrapValues");
+      const input = { rewards: stepColumn(batch, "rewards"), bootstrapValues, terminated, mask, offsets };
+      return { step: { returns: discountedReturns(input, gamma) } };
+    },
+  };
+}
+
 const normalizeAdvantages: Derive = {
   id: "normalizeAdvantages",
   when: "step",
@@ -48,13 +63,6 @@ export function criticAdvantages(p: CriticParams): Derive[] {
   ];
 }
 
-/** [R] → [N]: each row's number at each of its steps. */
-function spread(batch: Batch, rows: Float64Array): Float64Array {
-  const steps = new Float64Array(batch.mask.length);
-  for (let i = 0; i < rows.length; i++) steps.fill(rows[i]!, batch.offsets[i], batch.offsets[i + 1]);
-  return steps;
-}
-
 /** (A − mean)/std over all chosen steps of the batch, ε inside the root (REINFORCE++, Hu 2025). */
 export const whitenAdvantages: Derive = {
   id: "whitenAdvantages",
@@ -67,18 +75,21 @@ export const whitenAdvantages: Derive = {
 /** What a row's group makes of its score. */
 export type RowAdvantages = (scores: Float64Array, groups: Float64Array) => Float64Array;
 
+/** What `of` makes of the batch, [R], at every step of the row. */
+export function rowAdvantages(
+  id: string,
+  needs: readonly string[],
+  of: (batch: Batch, context: DeriveContext) => Float64Array,
+): Derive {
+  return {
+    ...{ id, when: "seal", needs, writes: ["advantages"] },
+    run: (batch, context) => ({ step: { advantages: spreadRows(of(batch, context), batch.offsets) } }),
+  };
+}
+
 /** `row` of the rows' scores and groups, at every step of the row. */
 export function groupAdvantages(id: string, row: RowAdvantages): Derive {
-  return {
-    id,
-    when: "seal",
-    needs: [],
-    writes: ["advantages"],
-    run: (batch) => {
-      const advantages = row(rowColumn(batch, "score"), rowColumn(batch, "group"));
-      return { step: { advantages: spread(batch, advantages) } };
-    },
-  };
+  return rowAdvantages(id, [], (batch) => row(rowColumn(batch, "score"), rowColumn(batch, "group")));
 }
 
 /** (r − mean_g) / (std_g + ε), std Bessel-corrected (GRPO, Shao et al. 2024). A row alone keeps its score. */

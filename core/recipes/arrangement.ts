@@ -2,6 +2,7 @@
  * How a batch becomes inputs of an engine. A network without memory sees its steps one by one, in any order; one with
  * memory sees whole rows from the memory they began with. Only here are the two told apart.
  */
+import { rowsByGroup } from "../algo/group-statistics.js";
 import type { EngineInputs } from "../engine/engine.js";
 import { paddedSize } from "../engine/padded-size.js";
 import { rowCount } from "../types.js";
@@ -56,25 +57,16 @@ export const wholeRows: Arrangement = {
   layOut: layOutRows,
 };
 
-/** Rows of each group, groups in the order in which they first appear. */
-function rowsByGroup(batch: Batch): number[][] {
-  const groups = new Map<number, number[]>();
-  rowColumn(batch, "group").forEach((group, row) => {
-    const rows = groups.get(group);
-    if (rows === undefined) groups.set(group, [row]);
-    else rows.push(row);
-  });
-  return [...groups.values()];
-}
+const groupsOf = (batch: Batch): number[][] => rowsByGroup(rowColumn(batch, "group"));
 
 const wholeGroups: Arrangement = {
-  count: (batch) => rowsByGroup(batch).length,
+  count: (batch) => groupsOf(batch).length,
   split: (batch, order, parts) => {
-    const sizes = rowsByGroup(batch).map((rows) => rows.reduce((sum, row) => sum + rowLength(batch, row), 0));
+    const sizes = groupsOf(batch).map((rows) => rows.reduce((sum, row) => sum + rowLength(batch, row), 0));
     return splitEvenly((group) => sizes[group]!, batch.inputs.steps, order, parts);
   },
   select: (batch, things) => {
-    const groups = rowsByGroup(batch);
+    const groups = groupsOf(batch);
     return selectRows(batch, Uint32Array.from([...things].flatMap((group) => groups[group]!)));
   },
   layOut: layOutRows,

@@ -5,31 +5,32 @@
  *   A_i = (r_i − p_g)·min(1 / BetaPDF(p_g; α, β), 1e6), α = max(1, 1 + a/3), β = max(1, 1 + b/3)
  *   a = (p̄(1 − p̄)/v − 1)·p̄, b = (p̄(1 − p̄)/v − 1)·(1 − p̄), p̄ and v: mean and Bessel-corrected variance of p_g
  *
- * α = β = 1 is Dr. GRPO; α = β = 3/2 is GRPO up to a constant. Traps: scores must lie in [0, 1] (minScore, maxScore); a
- * batch of one group has no spread, and gets p̄ = 0, v = 1; where all groups succeed as often, α = β = 1. Source confidence: exact (the authors' code).
+ * α = β = 1 is Dr. GRPO; α = β = 3/2 is GRPO up to a constant. Traps: scores are mapped from [minScore, maxScore]
+ * to [0, 1], and one outside is refused, for it has no density; a batch of one group has no spread, and gets p̄ = 0, v = 1; where all groups succeed as often, α = β = 1. Source confidence: exact (the authors' code).
  */
 import { z } from "zod";
 import { seqMeanTokenSum } from "../algo/aggregate.js";
 import { betaDensity } from "../algo/beta.js";
 import { groupStatistics } from "../algo/group-statistics.js";
-import { dualClip } from "../algo/surrogates.js";
 import type { RowAdvantages } from "./advantages.js";
-import { clipWindow, groupParams, groupRecipe, windowOf } from "./group-recipe.js";
+import {
+  clippedSurrogate,
+  clipWindow,
+  dualClipBound,
+  groupParams,
+  groupRecipe,
+  windowOf,
+} from "./group-recipe.js";
 import type { RecipeDefinition } from "./recipe.js";
+import { scoreRange, successOf } from "./success.js";
 
 const MOST_WEIGHT = 1e6;
 
 const params = z.strictObject({
   ...groupParams,
   ...clipWindow(0.2, 0.28),
-  dualClip: z
-    .number()
-    .min(1)
-    .max(1000)
-    .default(10)
-    .describe("Bound c of the loss where the advantage is negative"),
-  minScore: z.number().default(0).describe("Score of a row that fails"),
-  maxScore: z.number().default(1).describe("Score of a row that succeeds"),
+  dualClip: dualClipBound.default(10),
+  ...scoreRange,
 });
 
 /** Fitted to success rates, one of each group. */
@@ -47,15 +48,15 @@ function fittedBeta(rates: readonly number[]): { readonly alpha: number; readonl
     : { alpha: 1, beta: 1 };
 }
 
-function betaNormalized(low: number, high: number): RowAdvantages {
+function betaNormalized(success: (scores: Float64Array) => Float64Array): RowAdvantages {
   return (scores, groups) => {
-    const successes = scores.map((score) => (score - low) / (high - low));
+    const successes = success(scores);
     const { means } = groupStatistics(successes, groups, "raw");
     const rates = new Map(Array.from(groups, (group, i) => [group, means[i]!]));
     const { alpha, beta } = fittedBeta([...rates.values()]);
-    return successes.map((success, i) => {
+    return successes.map((rate, i) => {
       const density = betaDensity(means[i]!, alpha, beta);
-      return (success - means[i]!) * Math.min(1 / density, MOST_WEIGHT);
+      return (rate - means[i]!) * Math.min(1 / density, MOST_WEIGHT);
     });
   };
 }
@@ -68,8 +69,8 @@ export const bnpo: RecipeDefinition<z.output<typeof params>> = {
   build: (p) =>
     groupRecipe(p, {
       id: "bnpo",
-      advantages: betaNormalized(p.minScore, p.maxScore),
-      surrogate: dualClip({ ...windowOf(p), c: p.dualClip }),
+      advantages: betaNormalized(successOf("bnpo", p)),
+      surrogate: clippedSurrogate(p),
       aggregator: seqMeanTokenSum(),
       window: windowOf(p),
     }),

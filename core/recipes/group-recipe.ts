@@ -1,7 +1,7 @@
 /** What methods without a critic share: a row's advantage comes from its group, and every step of the row has it. */
 import { z } from "zod";
 import type { Aggregator } from "../algo/aggregate.js";
-import type { ClipEpsilon, Surrogate } from "../algo/surrogates.js";
+import { dualClip, ppoClip, type ClipEpsilon, type Surrogate } from "../algo/surrogates.js";
 import { groupAdvantages, type RowAdvantages } from "./advantages.js";
 import { entropyCoefficient, updateParams, updatePlan } from "./params.js";
 import type { Derive, Recipe } from "./recipe.js";
@@ -28,6 +28,21 @@ export function windowOf(p: { readonly clipLow: number; readonly clipHigh: numbe
   return { low: p.clipLow, high: p.clipHigh };
 }
 
+/** Bound c of the loss where the advantage is negative. */
+export const dualClipBound = z
+  .number()
+  .min(1)
+  .max(1000)
+  .nullable()
+  .describe("Bound c of the loss where the advantage is negative, in units of |A|; null = none");
+
+type Clip = Parameters<typeof windowOf>[0] & { readonly dualClip: number | null };
+
+/** ppoClip, with a second bound where there is one. */
+export function clippedSurrogate(p: Clip): Surrogate {
+  return p.dualClip === null ? ppoClip(windowOf(p)) : dualClip({ ...windowOf(p), c: p.dualClip });
+}
+
 /** ε added to a standard deviation. */
 export const stdEpsilon = z
   .number()
@@ -38,7 +53,9 @@ export const stdEpsilon = z
 
 export interface GroupMethod extends Pick<PolicyTermOptions, "ratio" | "weights" | "select"> {
   readonly id: string;
-  readonly advantages: RowAdvantages;
+  /** What happens to scores before that: row columns `score`. */
+  readonly before?: readonly Derive[];
+  readonly advantages: RowAdvantages | Derive;
   /** What happens to advantages after that. */
   readonly then?: readonly Derive[];
   readonly surrogate: Surrogate;
@@ -48,14 +65,16 @@ export interface GroupMethod extends Pick<PolicyTermOptions, "ratio" | "weights"
 
 export function groupRecipe(
   p: z.output<z.ZodObject<typeof groupParams>>,
-  { id, advantages, then = [], ...policy }: GroupMethod,
+  { id, before = [], advantages, then = [], ...policy }: GroupMethod,
 ): Recipe {
+  const derive =
+    typeof advantages === "function" ? groupAdvantages("groupAdvantages", advantages) : advantages;
   return {
     id,
     requires: ["groups"],
     sampler: { batchSteps: p.batchSteps },
     evaluate: [],
-    derive: [groupAdvantages("groupAdvantages", advantages), ...then],
+    derive: [...before, derive, ...then],
     terms: [policyTerm(policy), ...(p.entropyCoefficient > 0 ? [entropyTerm(p.entropyCoefficient)] : [])],
     trackers: {},
     update: updatePlan(p, "rows"),

@@ -2,31 +2,48 @@
  * Group relative policy optimisation (Shao et al. 2024, arXiv:2402.03300): baseline and scale of a row are the mean and
  * the Bessel-corrected standard deviation of its group's scores, so that no critic is needed.
  *
- *   A_i = (r_i − mean_g) / (std_g + ε); loss = seq-mean-token-mean of ppoClip(ρ_t, A_i)
+ *   A_i = (r_i − mean_g) / (std_g + ε); loss = seq-mean-token-mean of ppoClip(ρ_t, A_i) + β·k3(π ‖ π_ref)
  *
  * Traps: 1/L_i favours long wrong rows and the division by std easy and hard tasks (dr-grpo has neither); verl's
- * default aggregation is token-mean. The paper's KL to a reference policy is not part of it here. Source confidence: exact (verl).
+ * default aggregation is token-mean. β = 0 here, so that no reference policy is needed (0.04 in the paper, 0.001 in
+ * verl); verl also bounds the loss where A < 0 (dualClip 3). Source confidence: exact (verl).
  */
 import { z } from "zod";
 import { seqMeanTokenMean } from "../algo/aggregate.js";
-import { ppoClip } from "../algo/surrogates.js";
 import { standardizedByGroup } from "./advantages.js";
-import { clipWindow, groupParams, groupRecipe, stdEpsilon, windowOf } from "./group-recipe.js";
+import {
+  clippedSurrogate,
+  clipWindow,
+  dualClipBound,
+  groupParams,
+  groupRecipe,
+  stdEpsilon,
+  windowOf,
+} from "./group-recipe.js";
 import type { RecipeDefinition } from "./recipe.js";
+import { klCoefficient, withReferenceKl } from "./reference.js";
 
-const params = z.strictObject({ ...groupParams, ...clipWindow(0.2, 0.2), stdEpsilon });
+export const grpoParams = z.strictObject({
+  ...groupParams,
+  ...clipWindow(0.2, 0.2),
+  dualClip: dualClipBound.default(null),
+  klCoefficient,
+  stdEpsilon,
+});
 
-export const grpo: RecipeDefinition<z.output<typeof params>> = {
+export const grpo: RecipeDefinition<z.output<typeof grpoParams>> = {
   id: "grpo",
   summary: "Group relative policy optimisation (Shao et al. 2024)",
   source: { confidence: "exact", checked: "verl" },
-  params,
-  build: (p) =>
-    groupRecipe(p, {
+  params: grpoParams,
+  build(p) {
+    const recipe = groupRecipe(p, {
       id: "grpo",
       advantages: standardizedByGroup(p.stdEpsilon),
-      surrogate: ppoClip(windowOf(p)),
+      surrogate: clippedSurrogate(p),
       aggregator: seqMeanTokenMean(),
       window: windowOf(p),
-    }),
+    });
+    return withReferenceKl(recipe, p.klCoefficient, seqMeanTokenMean());
+  },
 };

@@ -2,8 +2,9 @@
 import type { Aggregator } from "../algo/aggregate.js";
 import { tokenMean } from "../algo/aggregate.js";
 import { entropyBonus } from "../algo/entropy.js";
+import { approximateKl, klK3, type KlEstimator } from "../algo/kl.js";
 import { entropyBand } from "../algo/entropy-band.js";
-import { approximateKl, klK3 } from "../algo/kl.js";
+import { categoricalKl, gaussianKl } from "../algo/policy-kl.js";
 import { sequenceLogRatios, tokenLogRatios } from "../algo/ratio.js";
 import { explainedVariance, maskedMean } from "../algo/statistics.js";
 import { clipFraction, type ClipEpsilon, type Surrogate } from "../algo/surrogates.js";
@@ -52,20 +53,20 @@ export function policyTerm({
 }
 
 /** c_v·½(v − R)², clipped around the old value unless `valueClipEpsilon` is null; reports `explainedVariance`. */
-export function valueTerm({
-  valueClipEpsilon,
-  valueCoefficient,
-}: {
-  readonly valueClipEpsilon: number | null;
-  readonly valueCoefficient: number;
-}): Term {
+export function valueTerm(
+  {
+    valueClipEpsilon,
+    valueCoefficient,
+  }: { readonly valueClipEpsilon: number | null; readonly valueCoefficient: number },
+  aggregator = tokenMean(),
+): Term {
   const lossOf =
     valueClipEpsilon === null ? squaredValueLoss() : clippedValueLoss({ epsilon: valueClipEpsilon });
   return {
     id: "valueLoss",
     on: "value",
     coefficient: valueCoefficient,
-    aggregator: tokenMean(),
+    aggregator,
     needs: ["values", "returns"],
     evaluate(values, batch, out) {
       const valueTargets = stepColumn(batch, "returns");
@@ -75,25 +76,52 @@ export function valueTerm({
   };
 }
 
-/** β·k3(π ‖ π_reference), unbiased in value (Schulman 2020); reports `referenceKl`. */
-export function referenceKlTerm(coefficient: Term["coefficient"], aggregator: Aggregator): Term {
+/** β·k(π ‖ π_r), k3 unless said otherwise: unbiased in value (Schulman 2020); the step column `of` has log π_r. Reports its value as `id`. */
+export function klTerm(
+  id: string,
+  of: string,
+  { coefficient, aggregator }: Pick<Term, "coefficient" | "aggregator">,
+  estimator: KlEstimator = klK3,
+): Term {
   return {
-    ...{ id: "referenceKl", on: "logprob", coefficient, aggregator },
-    needs: ["referenceLogprobs"],
+    ...{ id, on: "logprob", coefficient, aggregator, needs: [of] },
     evaluate(logprobs, batch, out) {
-      klK3({ logprobs, refLogprobs: stepColumn(batch, "referenceLogprobs") }, out);
+      estimator({ logprobs, refLogprobs: stepColumn(batch, of) }, out);
+      return {};
+    },
+  };
+}
+
+export const REFERENCE_KL = "referenceKl";
+
+/** `klTerm` of the reference policy. */
+export function referenceKlTerm(
+  coefficient: Term["coefficient"],
+  aggregator: Aggregator,
+  estimator?: KlEstimator,
+): Term {
+  return klTerm(REFERENCE_KL, "referenceLogprobs", { coefficient, aggregator }, estimator);
+}
+
+/** β·KL(π_sealed ‖ π), exact, where `policies` are of the policy that sealed the batch; a recipe of it requires exactKl. */
+export function policyKlTerm(coefficient: Term["coefficient"]): Term {
+  return {
+    ...{ id: "policyKl", on: "policy", coefficient, aggregator: tokenMean(), needs: ["policies"] },
+    evaluate(policies, batch, out) {
+      const exactKl = batch.inputs.actions instanceof Int32Array ? categoricalKl : gaussianKl;
+      exactKl({ policies, oldPolicies: stepColumn(batch, "policies") }, out);
       return {};
     },
   };
 }
 
 /** −c_e·H; reports `entropy`. */
-export function entropyTerm(coefficient: number): Term {
+export function entropyTerm(coefficient: number, aggregator = tokenMean()): Term {
   return {
     id: "entropyLoss",
     on: "entropy",
     coefficient,
-    aggregator: tokenMean(),
+    aggregator,
     needs: [],
     evaluate(entropies, batch, out) {
       entropyBonus(entropies, out);

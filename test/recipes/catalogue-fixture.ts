@@ -40,6 +40,7 @@ export function fixtureBatch(
       behaviorLogprobs: log,
       oldLogprobs: log,
       versions: new Float64Array(steps),
+      policyLags: new Float64Array(steps),
     },
     row: {
       member: Float64Array.from(scores, (_, i) => i),

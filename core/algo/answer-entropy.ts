@@ -1,0 +1,24 @@
+/** How much the answers of a group differ. */
+import { expectLength } from "../errors.js";
+
+/**
+ * −Σ_c p_c·log p_c, nats, over distinct answers c, where p_c is the share of c in the rows' weights e^w: of the rows
+ * themselves where all w are equal, of their likelihood where w is a log-probability (Kuhn et al. 2023, "Semantic
+ * uncertainty"). answers, logWeights [G] → number; 0 for no row.
+ */
+export function answerEntropy(answers: ArrayLike<number>, logWeights: ArrayLike<number>): number {
+  expectLength("answerEntropy", "logWeights", answers.length, logWeights.length);
+  let max = -Infinity;
+  for (let i = 0; i < logWeights.length; i++) max = Math.max(max, logWeights[i]!);
+  const weights = new Map<number, number>();
+  let total = 0;
+  for (let i = 0; i < answers.length; i++) {
+    const weight = Math.exp(logWeights[i]! - max);
+    weights.set(answers[i]!, (weights.get(answers[i]!) ?? 0) + weight);
+    total += weight;
+  }
+  let entropy = 0;
+  for (const weight of weights.values())
+    if (weight > 0) entropy -= (weight / total) * Math.log(weight / total);
+  return entropy;
+}
