@@ -16,6 +16,7 @@ import type {
 } from "./environment.js";
 import { createInstance } from "./create-instance.js";
 import { forEachInstance, isPromise, type Awaitable } from "./instances.js";
+import { namedNumbers, type NamedNumbers } from "./named-numbers.js";
 import { packSnapshot, parseSnapshot } from "./snapshot.js";
 import { choicesOf, widthOf, type Space } from "./spaces.js";
 import {
@@ -23,6 +24,7 @@ import {
   complainAboutResult,
   show,
   writeActionMask,
+  writeNumbers,
   writeObservation,
 } from "./step-result.js";
 
@@ -47,6 +49,8 @@ class UserVectorEnvironment implements VectorEnvironment {
   readonly actionMasks: Uint8Array | null;
   readonly anchorKeys: string[] | null;
   readonly postDecisionObservations: Float32Array | null;
+  readonly stepExtras: NamedNumbers;
+  readonly counters: NamedNumbers;
   private readonly instances: readonly Instance[];
   private readonly observationWidth: number;
   private readonly actionWidth: number;
@@ -71,6 +75,8 @@ class UserVectorEnvironment implements VectorEnvironment {
     this.anchorKeys = spec.anchorKeys === true ? new Array<string>(count).fill("") : null;
     this.postDecisionObservations =
       spec.postDecisionStates === true ? new Float32Array(count * this.observationWidth) : null;
+    this.stepExtras = namedNumbers(spec.stepExtras, count);
+    this.counters = namedNumbers(spec.counters, count);
     this.instances = Array.from({ length: count }, (_, i) => ({
       environment: createInstance(spec, i, create),
       random: new Random(0),
@@ -223,11 +229,15 @@ class UserVectorEnvironment implements VectorEnvironment {
 
   /** Takes one step's result; the instance of an episode that ended begins its next one where `goesOn`. */
   private accept(i: number, result: StepResult, goesOn: boolean): Awaitable<void> {
-    const complaint = complainAboutResult(result);
-    if (complaint !== null) throw this.refusal(i, "step()", complaint);
+    const refuse = (complaint: string | null): void => {
+      if (complaint !== null) throw this.refusal(i, "step()", complaint);
+    };
+    refuse(complainAboutResult(result));
     const instance = this.instances[i]!;
     const truncated = !result.terminated && (result.truncated || instance.elapsed >= this.timeLimit);
     const ended = result.terminated || truncated;
+    refuse(writeNumbers("extras", result.extras, this.stepExtras, i));
+    if (ended) refuse(writeNumbers("counters", result.counters, this.counters, i));
     this.write(i, "step()", result.observation, ended ? this.finalObservations : this.observations);
     this.rewards[i] = result.reward;
     this.terminated[i] = result.terminated ? 1 : 0;
@@ -267,7 +277,7 @@ class UserVectorEnvironment implements VectorEnvironment {
   }
 
   private refusal(i: number, method: string, complaint: string): SkeinError {
-    const text = `${this.where(i)}: ${method} returned a wrong value: ${complaint}. Correct ${method} or the environment's spaces. ${this.replay(i)}`;
+    const text = `${this.where(i)}: ${method} returned a wrong value: ${complaint}. Correct ${method} or the environment's description. ${this.replay(i)}`;
     return new SkeinError("ENVIRONMENT_FAILED", text);
   }
 

@@ -48,7 +48,7 @@ const REMEDIES: Readonly<Record<Requirement, string>> = {
   value: "a network with a critic: leave model.critic out or set it to true",
   reference: "a reference policy: set reference.policy",
   anchors:
-    "an environment that says which states are the same: one with integer observations, or with anchorKeys in its description",
+    "an environment that says which states are the same: one with integer observations, or with anchorKeys or anchorObservations in its description",
   anchorNames: "an environment that names its states: one with anchorKeys in its description",
   snapshots: "an environment that can go back to a state: one with snapshots in its description",
   discrete: "an environment with integer actions",

@@ -119,7 +119,7 @@ function offersOf({ groups, reference, model }: RunFile, spec: EnvironmentSpec):
     groups: groups !== null,
     value: model.critic,
     reference: reference !== null,
-    anchors: spec.anchorKeys === true || observationSpace.kind !== "box",
+    anchors: spec.anchorKeys === true || spec.anchorObservations === true || observationSpace.kind !== "box",
     anchorNames: spec.anchorKeys === true,
     snapshots: spec.snapshots === true,
     discrete: actionSpace.kind === "discrete",

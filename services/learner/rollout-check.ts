@@ -148,6 +148,12 @@ export class RolloutCheck {
       const got = columns[name].length;
       if (got !== offered[name]) return complain(`${name} [${offered[name]}]`, `[${got}]`);
     }
+    for (const name of this.rules.spec.stepExtras ?? []) {
+      if (!Object.hasOwn(columns.stepExtras, name)) return complain(`the step extra ${name}`, "none");
+    }
+    for (const name of this.rules.spec.counters ?? []) {
+      if (!Object.hasOwn(columns.rowCounters, name)) return complain(`the row counter ${name}`, "none");
+    }
     const integers = this.actionSizes.length > 0;
     if (columns.actions instanceof Int32Array !== integers) {
       return complain(
