@@ -21,6 +21,7 @@ describe("docs/config.md", () => {
     const keys = kinds.flatMap((kind) => {
       const resolved = runConfigSchema.parse({
         ...{ environment: { id: "CartPole-v1" }, model: { kind }, groups: { size: 2 } },
+        reference: {},
         security: { tls: { cert: "a", key: "b", ca: "c" } },
       });
       return keysOf(resolved);
