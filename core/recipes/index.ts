@@ -4,6 +4,7 @@ import { parseStrict, suggestion } from "../config/validate.js";
 import type { EnvironmentSpec } from "../env/environment.js";
 import { SkeinError } from "../errors.js";
 import { checkRecipe, checkRequirements } from "./check.js";
+import { ares } from "./ares.js";
 import { bnpo } from "./bnpo.js";
 import { canon } from "./canon.js";
 import { cispo } from "./cispo.js";
@@ -34,7 +35,7 @@ import { spoSimple } from "./spo-simple.js";
 export const recipeDefinitions: readonly RecipeDefinition[] = [
   ...[ppo, spoSimple],
   ...[grpo, drGrpo, rloo, reinforcePp, gspo, cispo, bnpo, deltaL, litePpo, sapo],
-  ...[dapo, copo, seedGrpo, egsw, canon, riskpo, oblrPo, grape, pear],
+  ...[dapo, copo, seedGrpo, egsw, canon, riskpo, oblrPo, grape, pear, ares],
   ...[clipCov, klCov, epo, spine],
 ];
 

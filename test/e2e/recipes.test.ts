@@ -12,16 +12,41 @@ afterEach(async () => {
   await place.clear();
 });
 
+/** Of CartPole's returns, for methods that have to know what failure and success are. */
+const RETURNS = { minScore: 0, maxScore: 500 };
+
+/** Parameters without which a method cannot train CartPole. */
+const NEEDED: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
+  bnpo: RETURNS,
+  pear: RETURNS,
+  ares: { successScore: 20 },
+};
+
 describe("recipe", () => {
   it.each(recipeDefinitions.map(({ id }) => id))("%s trains CartPole for 3,000 steps", async (id) => {
-    const { requires } = resolveRecipe({ id, params: {} });
+    const params = { batchSteps: 500, ...NEEDED[id] };
+    const { requires } = resolveRecipe({ id, params });
     const groups = requires.includes("groups") ? { size: 4, tasks: 100 } : null;
-    await place.runFile({ recipe: { id, params: { batchSteps: 500 } }, groups, stop: { envSteps: 3000 } });
+    const reference = requires.includes("reference") ? { policy: "initial" } : null;
+    await place.runFile({ recipe: { id, params }, groups, reference, stop: { envSteps: 3000 } });
     const { code, stdout } = await place.run("train", "run.yaml", "--json");
     expect(code).toBe(0);
     const finished = finishedOf(JSON.parse(stdout.trim().split("\n").pop()!) as RunEvent);
     expect(finished.envSteps).toBeGreaterThanOrEqual(3000);
     expect(finished.updates).toBeGreaterThan(0);
+  });
+
+  it("that cannot use the scores it is given ends the run, and says what to set", async () => {
+    await place.runFile({
+      recipe: { id: "bnpo", params: { batchSteps: 500 } },
+      groups: { size: 4, tasks: 100 },
+      stop: { envSteps: 3000 },
+    });
+    const { code, stdout } = await place.run("train", "run.yaml");
+    expect(code).toBe(1);
+    expect(stdout).toMatch(
+      /recipe bnpo needs scores from 0 \(failure\) to 1 \(success\), got \d+: set recipe\.params/,
+    );
   });
 });
 
