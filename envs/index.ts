@@ -12,7 +12,13 @@ import { mountainCar } from "./classic/mountain-car.js";
 import { pendulum } from "./classic/pendulum.js";
 import { cliffWalking, cliffWalkingSlippery } from "./grid/cliff-walking.js";
 import { frozenLake, frozenLake8x8 } from "./grid/frozen-lake.js";
+import { keyDoor, keyDoorLong } from "./grid/key-door.js";
 import { taxi } from "./grid/taxi.js";
+import { asterix } from "./minatar/asterix.js";
+import { breakout } from "./minatar/breakout.js";
+import { freeway } from "./minatar/freeway.js";
+import { seaquest } from "./minatar/seaquest.js";
+import { spaceInvaders } from "./minatar/space-invaders.js";
 
 export const environmentDefinitions: readonly EnvironmentDefinition[] = [
   cartPole,
@@ -26,6 +32,13 @@ export const environmentDefinitions: readonly EnvironmentDefinition[] = [
   cliffWalking,
   cliffWalkingSlippery,
   blackjack,
+  keyDoor,
+  keyDoorLong,
+  breakout,
+  asterix,
+  freeway,
+  seaquest,
+  spaceInvaders,
 ];
 
 /** The part of a run file that names an environment. */

@@ -83,3 +83,55 @@ export function standardizeByGroup(
   for (let i = 0; i < out.length; i++) out[i] = (values[i]! - means[i]!) / (stds[i]! + options.eps);
   return out;
 }
+
+export interface RelativeOptions {
+  readonly singleton: SingletonRule;
+  /** Added to the standard deviation that differences are divided by; null = they are not divided. */
+  readonly eps: number | null;
+  /** [N] 1 = counts in the statistics of its group */
+  readonly counted: Uint8Array;
+}
+
+/** Values of a group that are this near to one another, relative to the largest, are equal. */
+const EQUAL = 1e-9;
+
+/**
+ * (x − μ_g)[/(σ_g + eps)], μ and σ (Bessel-corrected) over what counts of the group, given to all of it (GiGPO, Feng et
+ * al. 2025, eq. 3 and 6). A group whose counted values are equal gives exactly 0, but for what was never counted.
+ * values, groups [N] → [N].
+ */
+export function relativeToGroup(
+  values: Float64Array,
+  groups: GroupKeys,
+  { singleton, eps, counted }: RelativeOptions,
+): Float64Array {
+  expectLength("relativeToGroup", "groups", values.length, groups.length);
+  expectLength("relativeToGroup", "counted", values.length, counted.length);
+  const members = new Map<number, number[]>();
+  values.forEach((value, t) => {
+    const there = members.get(groups[t]!) ?? [];
+    members.set(groups[t]!, there);
+    if (counted[t] === 1) there.push(value);
+  });
+  const moments = new Map<
+    number,
+    { readonly mean: number; readonly scale: number; readonly equal: number | null }
+  >();
+  for (const [group, there] of members) {
+    const mean = there.reduce((sum, x) => sum + x, 0) / Math.max(1, there.length);
+    const squares = there.reduce((sum, x) => sum + (x - mean) ** 2, 0);
+    const lone = there.length === 1;
+    const std = lone ? 1 : Math.sqrt(squares / (there.length - 1));
+    const [low, high] = [Math.min(...there), Math.max(...there)];
+    const equal = !lone && high - low <= EQUAL * Math.max(Math.abs(low), Math.abs(high));
+    moments.set(group, {
+      mean: lone && singleton === "raw" ? 0 : mean,
+      scale: eps === null ? 1 : 1 / (std + eps),
+      equal: equal ? low : null,
+    });
+  }
+  return values.map((value, t) => {
+    const { mean, scale, equal } = moments.get(groups[t]!)!;
+    return equal !== null && Math.abs(value - equal) <= EQUAL * Math.abs(equal) ? 0 : (value - mean) * scale;
+  });
+}

@@ -55,16 +55,20 @@ export function importanceSampling(): Surrogate {
 /**
  * loss = max(−A·ρ, −A·clip(ρ, 1−low, 1+high)); gate = 0 where the clipped branch is strictly larger, else −A·ρ
  * (Schulman et al. 2017, "Proximal policy optimization algorithms", eq. 7; low ≠ high: DAPO, Yu et al. 2025).
+ * With `centres` c [N], detached, the window is [c − low, c + high] (ReMix, Liang et al. 2025: c = π_k/π_{k−i} for rows of
+ * an older policy π_{k−i}, to which ρ is taken).
  */
-export function ppoClip({ low, high }: ClipEpsilon): Surrogate {
+export function ppoClip({ low, high }: ClipEpsilon, centres: Float64Array | null = null): Surrogate {
   return (input, out) => {
     const n = checkedLength("ppoClip", input, out);
+    if (centres !== null) expectLength("ppoClip", "centres", n, centres.length);
     const { logRatios, advantages } = input;
     for (let t = 0; t < n; t++) {
       const advantage = advantages[t]!;
       const ratio = Math.exp(logRatios[t]!);
+      const centre = centres === null ? 1 : centres[t]!;
       const unclipped = -advantage * ratio;
-      const clipped = -advantage * clamp(ratio, 1 - low, 1 + high);
+      const clipped = -advantage * clamp(ratio, centre - low, centre + high);
       const binds = clipped > unclipped;
       out.loss[t] = binds ? clipped : unclipped;
       out.gate[t] = binds ? 0 : unclipped;

@@ -65,6 +65,12 @@ export interface Engine {
     cotangents: (live: Columns<LiveColumn>) => Cotangents,
     step: OptimizerStep,
   ): Promise<UpdateStats>;
+  /** ∂loss/∂weights at the present weights, [P] in the order of `weights()`, as `update` would take it; changes nothing. */
+  gradient(
+    inputs: EngineInputs,
+    want: readonly LiveColumn[],
+    cotangents: (live: Columns<LiveColumn>) => Cotangents,
+  ): Promise<Float32Array>;
   /** A copy of the present weights, labelled `version`. */
   weights(version: number): WeightsSnapshot;
   /** Throws CHECKPOINT_MISMATCH where a tensor is missing, unknown or of another shape. */

@@ -16,7 +16,7 @@ export class FlatParameters {
   /** P: numbers of all parameters. */
   readonly size: number;
 
-  constructor(parameters: readonly ParameterSpec[]) {
+  constructor(parameters: readonly Pick<ParameterSpec, "name" | "shape">[]) {
     let at = 0;
     this.slices = parameters.map(({ name, shape }) => {
       const size = shape.reduce((a, b) => a * b, 1);

@@ -22,7 +22,7 @@ import { FlatParameters } from "./flat-parameters.js";
 export class TfjsEngine implements Engine {
   private readonly layout: FlatParameters;
   private readonly flat: Float32Array;
-  private readonly gradient: Float32Array;
+  private readonly gradients: Float32Array;
   private adam: AdamState;
   private tensors: tf.Tensor[] = [];
 
@@ -33,7 +33,7 @@ export class TfjsEngine implements Engine {
   ) {
     this.layout = new FlatParameters(model.parameters);
     this.flat = new Float32Array(this.layout.size);
-    this.gradient = new Float32Array(this.layout.size);
+    this.gradients = new Float32Array(this.layout.size);
     this.adam = adamState(this.layout.size);
     this.upload();
   }
@@ -56,38 +56,23 @@ export class TfjsEngine implements Engine {
     cotangents: (live: Columns<LiveColumn>) => Cotangents,
     step: OptimizerStep,
   ): Promise<UpdateStats> {
-    tf.tidy(() => {
-      const modelInputs = this.modelInputs(inputs);
-      // The gradient of Σ cotangent·column, cotangents constant, is the pull-back of the cotangents.
-      const weightedSum = (): tf.Scalar => {
-        const outputs = this.model.forward(this.named(this.tensors), modelInputs, want);
-        const live: Partial<Record<LiveColumn, Float32Array>> = {};
-        for (const column of want) live[column] = read(outputs[column], column);
-        const given = cotangents(live);
-        const products = want.flatMap((column) => {
-          const cotangent = given[column];
-          const output = outputs[column];
-          return cotangent === undefined || output === undefined
-            ? []
-            : [tf.sum<tf.Scalar>(tf.mul(output, tf.tensor(Float32Array.from(cotangent), output.shape)))];
-        });
-        return products.reduce((a, b) => tf.add<tf.Scalar>(a, b));
-      };
-      const parameterMayBeUnused = true;
-      const { grads } = tf.engine().gradients(weightedSum, this.tensors, undefined, parameterMayBeUnused);
-      this.gradient.fill(0);
-      for (const [k, { at }] of this.layout.slices.entries()) {
-        const gradient = grads[k];
-        if (gradient !== undefined) this.gradient.set(gradient.dataSync<"float32">(), at);
-      }
-    });
-    const gradNorm = globalNorm(this.gradient);
+    this.pullBack(inputs, want, cotangents);
+    const gradNorm = globalNorm(this.gradients);
     const applied = Number.isFinite(gradNorm);
     if (applied) {
-      adamStep(this.flat, this.gradient, gradNorm, this.adam, step);
+      adamStep(this.flat, this.gradients, gradNorm, this.adam, step);
       this.upload();
     }
     return Promise.resolve({ gradNorm, applied });
+  }
+
+  async gradient(
+    inputs: EngineInputs,
+    want: readonly LiveColumn[],
+    cotangents: (live: Columns<LiveColumn>) => Cotangents,
+  ): Promise<Float32Array> {
+    this.pullBack(inputs, want, cotangents);
+    return Promise.resolve(this.gradients.slice());
   }
 
   weights(version: number): WeightsSnapshot {
@@ -113,6 +98,39 @@ export class TfjsEngine implements Engine {
   close(): void {
     tf.dispose(this.tensors);
     this.tensors = [];
+  }
+
+  /** Into `gradients`. */
+  private pullBack(
+    inputs: EngineInputs,
+    want: readonly LiveColumn[],
+    cotangents: (live: Columns<LiveColumn>) => Cotangents,
+  ): void {
+    tf.tidy(() => {
+      const modelInputs = this.modelInputs(inputs);
+      // The gradient of Σ cotangent·column, cotangents constant, is the pull-back of the cotangents.
+      const weightedSum = (): tf.Scalar => {
+        const outputs = this.model.forward(this.named(this.tensors), modelInputs, want);
+        const live: Partial<Record<LiveColumn, Float32Array>> = {};
+        for (const column of want) live[column] = read(outputs[column], column);
+        const given = cotangents(live);
+        const products = want.flatMap((column) => {
+          const cotangent = given[column];
+          const output = outputs[column];
+          return cotangent === undefined || output === undefined
+            ? []
+            : [tf.sum<tf.Scalar>(tf.mul(output, tf.tensor(Float32Array.from(cotangent), output.shape)))];
+        });
+        return products.reduce((a, b) => tf.add<tf.Scalar>(a, b));
+      };
+      const parameterMayBeUnused = true;
+      const { grads } = tf.engine().gradients(weightedSum, this.tensors, undefined, parameterMayBeUnused);
+      this.gradients.fill(0);
+      for (const [k, { at }] of this.layout.slices.entries()) {
+        const gradient = grads[k];
+        if (gradient !== undefined) this.gradients.set(gradient.dataSync<"float32">(), at);
+      }
+    });
   }
 
   private named(tensors: readonly tf.Tensor[]): Record<string, tf.Tensor> {

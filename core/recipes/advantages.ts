@@ -1,6 +1,7 @@
 /** Derives that give every step its advantage: by a critic, or by the group that its row belongs to. */
 import { spreadRows } from "../algo/arrays.js";
 import { gae } from "../algo/gae.js";
+import { discountedReturns } from "../algo/returns.js";
 import { groupStatistics, standardizeByGroup, type SingletonRule } from "../algo/group-statistics.js";
 import { standardize, whiten } from "../algo/statistics.js";
 import { rowColumn, stepColumn, type Batch } from "./batch.js";
@@ -9,7 +10,7 @@ import type { Derive, DeriveContext } from "./recipe.js";
 import { scaleRewards } from "./return-scale.js";
 
 /** GAE with the values of the weights that seal the batch; `returns` = advantages + values. */
-function generalizedAdvantages({ gamma, lambda }: Pick<CriticParams, "gamma" | "lambda">): Derive {
+export function generalizedAdvantages({ gamma, lambda }: Pick<CriticParams, "gamma" | "lambda">): Derive {
   return {
     id: "gae",
     when: "seal",
@@ -28,6 +29,19 @@ function generalizedAdvantages({ gamma, lambda }: Pick<CriticParams, "gamma" | "
         { gamma, lambda },
       );
       return { step: { advantages: result.advantages, returns: result.returns } };
+    },
+  };
+}
+
+/** `returns`: discounted rewards to come, with the value of the observation after the row where it did not terminate. */
+export function rewardToGo(gamma: number): Derive {
+  return {
+    ...{ id: "rewardToGo", when: "seal", needs: ["rewards"], writes: ["returns"] },
+    run: (batch) => {
+      const { terminated, mask, offsets } = batch;
+      const bootstrapValues = rowColumn(batch, "bootstrapValues");
+      const input = { rewards: stepColumn(batch, "rewards"), bootstrapValues, terminated, mask, offsets };
+      return { step: { returns: discountedReturns(input, gamma) } };
     },
   };
 }

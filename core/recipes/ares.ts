@@ -22,6 +22,7 @@ import { windowMeans } from "../algo/windows.js";
 import { standardizedByGroup } from "./advantages.js";
 import { rowColumn, stepColumn, type Batch } from "./batch.js";
 import { effortTracker, klStats, readEffort, windowStats } from "./effort-state.js";
+import { maxFilteredBatches } from "./filters.js";
 import {
   clippedSurrogate,
   clipWindow,
@@ -47,9 +48,7 @@ const params = z.strictObject({
     .describe("Of the score: the paper's, or the released code's"),
   successScore: z.number().default(1).describe("Score from which on a row succeeds"),
   filterCertain: z.boolean().default(true).describe("Leave out groups whose rows all succeed, or all fail"),
-  maxFilteredBatches: positive
-    .default(30)
-    .describe("Batches' worth of steps left out in a row before groups enter as they are"),
+  maxFilteredBatches,
   windowSteps: z.int().min(1).max(1e6).default(4).describe("w: steps of a window"),
   windowQuantile: z
     .number()
@@ -137,14 +136,14 @@ function reporting(term: Term, more: (batch: Batch, loss: Float64Array) => Recor
   };
 }
 
-function someSucceed({ successScore, maxFilteredBatches }: Params): GroupFilter {
+function someSucceed({ successScore, maxFilteredBatches: maxBatches }: Params): GroupFilter {
   return {
-    reason: "certain-success",
+    reason: "certainSuccess",
     keep: (scores) => {
       const successes = scores.filter((score) => score >= successScore).length;
       return successes > 0 && successes < scores.length;
     },
-    maxBatches: maxFilteredBatches,
+    maxBatches,
   };
 }
 

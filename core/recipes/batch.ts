@@ -1,4 +1,5 @@
 /** A training batch: rollouts side by side, in float64 columns that recipes read and add to. */
+import { splitAnchorTexts } from "../anchor-texts.js";
 import type { EngineInputs } from "../engine/engine.js";
 import { SkeinError } from "../errors.js";
 import type { Rollout, RolloutColumns } from "../types.js";
@@ -11,7 +12,7 @@ export type StepInputs = Required<Pick<EngineInputs, "steps" | "observations" | 
 /**
  * N steps in R ragged rows. Always present: step columns `rewards`, `behaviorLogprobs` (of the policy that acted),
  * `oldLogprobs` (those that ratios are taken to: the same, unless a derive says otherwise), `versions` (of the policy that
- * acted); row columns `trajectory` (same number = same trajectory in the whole fleet), `group` (same number = same task and
+ * acted), `policyLags` (how many versions older that is than the weights at hand); row columns `trajectory` (same number = same trajectory in the whole fleet), `group` (same number = same task and
  * initial state), `member`, `task` (same number = same task), `score` (sum of the row's rewards), `truncated`. Beside them
  * whatever actors emitted: step extras and row counters that all rollouts have.
  */
@@ -28,6 +29,8 @@ export interface Batch {
   readonly initialStates: Float32Array;
   /** [R·O] */
   readonly finalObservations: Float32Array;
+  /** What the environment calls the states of the steps; the step column `anchor`, where there is one, points here. */
+  readonly anchorTexts?: readonly string[];
   /** [N] each */
   readonly step: ColumnSet;
   /** [R] each */
@@ -51,8 +54,11 @@ const WIDTHS = ["observationWidth", "actionWidth", "actionMaskWidth", "stateWidt
 
 const TRAJECTORIES_PER_SEAT = 2 ** 32;
 
-/** Joins rollouts in the order given. They must come from one environment. */
-export function assembleBatch(rollouts: readonly Rollout[]): Batch {
+/**
+ * Joins rollouts in the order given. They must come from one environment. `version`: of the weights that are to train
+ * on them.
+ */
+export function assembleBatch(rollouts: readonly Rollout[], version = 0): Batch {
   const columns = rollouts.map((rollout) => rollout.columns);
   const first = columns[0];
   if (first === undefined)
@@ -80,11 +86,13 @@ export function assembleBatch(rollouts: readonly Rollout[]): Batch {
     for (let i = 0; i < rowCount(c); i++) offsets[++row] = step + c.offsets[i + 1]!;
     step += stepCount(c);
   }
+  const anchors = anchorsOf(columns);
   const integerActions = first.actions instanceof Int32Array;
   const behaviorLogprobs = concat(
     f64,
     all((c) => c.behaviorLogprobs),
   );
+  const versions = concat(f64, columns.map(versionsOf));
   const ofRows = (value: (rollout: Rollout) => number): Float64Array =>
     concat(
       f64,
@@ -126,15 +134,18 @@ export function assembleBatch(rollouts: readonly Rollout[]): Batch {
       f32,
       all((c) => c.finalObservations),
     ),
+    ...(anchors === null ? {} : { anchorTexts: anchors.texts }),
     step: {
       ...extras(columns.map(({ stepExtras }) => stepExtras)),
+      ...(anchors === null ? {} : { anchor: anchors.indices }),
       rewards: concat(
         f64,
         all((c) => c.rewards),
       ),
       behaviorLogprobs,
       oldLogprobs: behaviorLogprobs,
-      versions: concat(f64, columns.map(versionsOf)),
+      versions,
+      policyLags: versions.map((ofStep) => version - ofStep),
     },
     row: {
       ...extras(columns.map(({ rowCounters }) => rowCounters)),
@@ -168,6 +179,23 @@ function extras(columns: readonly Readonly<Record<string, Float32Array>>[]): Rec
       ),
     ]),
   );
+}
+
+/** All rollouts' names of states as one table, and each step's place in it; null where steps go without. */
+function anchorsOf(
+  columns: readonly RolloutColumns[],
+): { readonly texts: readonly string[]; readonly indices: Float64Array } | null {
+  if (columns.some((c) => c.anchorIndices.length === 0)) return null;
+  const places = new Map<string, number>();
+  const indices = columns.flatMap(({ anchorTexts, anchorIndices }) => {
+    const own = splitAnchorTexts(anchorTexts).map((text) => {
+      const place = places.get(text) ?? places.size;
+      places.set(text, place);
+      return place;
+    });
+    return Array.from(anchorIndices, (index) => own[index]!);
+  });
+  return { texts: [...places.keys()], indices: Float64Array.from(indices) };
 }
 
 function versionsOf({ versionRunLengths, versionRunValues, behaviorLogprobs }: RolloutColumns): Float64Array {

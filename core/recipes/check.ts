@@ -2,8 +2,8 @@
 import { SkeinError } from "../errors.js";
 import type { Recipe, Requirement } from "./recipe.js";
 
-/** Step columns that every assembled batch has. */
-const RECORDED = ["rewards", "behaviorLogprobs", "oldLogprobs", "versions"];
+/** Step columns that every batch has. */
+const RECORDED = ["rewards", "behaviorLogprobs", "oldLogprobs", "versions", "policyLags"];
 /** Step columns that evaluating a live column adds. */
 export const EVALUATED = {
   value: "values",
@@ -35,7 +35,9 @@ export function checkRecipe(recipe: Recipe): void {
       for (const name of derive.writes) available.add(name);
     }
   }
-  for (const { id, needs, weights = [], select } of recipe.terms) {
+  const { optimizer } = recipe.update;
+  const terms = optimizer === undefined ? recipe.terms : [...recipe.terms, optimizer.constraint];
+  for (const { id, needs, weights = [], select } of terms) {
     expect(id, [...needs, ...weights, ...(select === undefined ? [] : [select])]);
   }
 }
@@ -47,8 +49,13 @@ const REMEDIES: Readonly<Record<Requirement, string>> = {
   reference: "a reference policy: set reference.policy",
   anchors:
     "an environment that says which states are the same: one with integer observations, or with anchorKeys in its description",
+  anchorNames: "an environment that names its states: one with anchorKeys in its description",
   snapshots: "an environment that can go back to a state: one with snapshots in its description",
   discrete: "an environment with integer actions",
+  exactKl:
+    "actions that are one integer, or numbers with model.distribution gaussian or tanhGaussian: their distributions have " +
+    "an exact KL divergence",
+  separateCritic: "an actor and a critic that share no weights: set model.kind: mlp",
 };
 
 /**

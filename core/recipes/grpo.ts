@@ -23,7 +23,7 @@ import {
 import type { RecipeDefinition } from "./recipe.js";
 import { klCoefficient, withReferenceKl } from "./reference.js";
 
-const params = z.strictObject({
+export const grpoParams = z.strictObject({
   ...groupParams,
   ...clipWindow(0.2, 0.2),
   dualClip: dualClipBound.default(null),
@@ -31,11 +31,11 @@ const params = z.strictObject({
   stdEpsilon,
 });
 
-export const grpo: RecipeDefinition<z.output<typeof params>> = {
+export const grpo: RecipeDefinition<z.output<typeof grpoParams>> = {
   id: "grpo",
   summary: "Group relative policy optimisation (Shao et al. 2024)",
   source: { confidence: "exact", checked: "verl" },
-  params,
+  params: grpoParams,
   build(p) {
     const recipe = groupRecipe(p, {
       id: "grpo",

@@ -5,12 +5,14 @@ import type { EnvironmentSpec } from "../env/environment.js";
 import { SkeinError } from "../errors.js";
 import { checkRecipe, checkRequirements } from "./check.js";
 import { ares } from "./ares.js";
+import { aStarPo } from "./a-star-po.js";
 import { bnpo } from "./bnpo.js";
 import { canon } from "./canon.js";
 import { cispo } from "./cispo.js";
 import { copo } from "./copo.js";
 import { dapo } from "./dapo.js";
 import { clipCov } from "./clip-cov.js";
+import { copg } from "./copg.js";
 import { deltaL } from "./delta-l.js";
 import { drGrpo } from "./dr-grpo.js";
 import { egsw } from "./egsw.js";
@@ -21,25 +23,50 @@ import { gspo } from "./gspo.js";
 import { klCov } from "./kl-cov.js";
 import { litePpo } from "./lite-ppo.js";
 import { oblrPo } from "./oblr-po.js";
+import { decoupledPpo } from "./decoupled-ppo.js";
+import { gigpo } from "./gigpo.js";
+import { gmpo } from "./gmpo.js";
+import { decoupled } from "./modifiers/decoupled-ppo.js";
+import { dynamicSampling } from "./modifiers/dynamic-sampling.js";
+import { entropyBonus } from "./modifiers/entropy-bonus.js";
+import { filtration } from "./modifiers/pf-ppo.js";
+import { referenceKl } from "./modifiers/reference-kl.js";
+import { replay } from "./modifiers/replay.js";
+import { tis } from "./modifiers/tis.js";
+import { pfPpo } from "./pf-ppo.js";
+import { nft } from "./nft.js";
 import { pear } from "./pear.js";
 import { ppo } from "./ppo.js";
+import { ppoKl } from "./ppo-kl.js";
+import { ppoMax } from "./ppo-max.js";
 import type { ModifierDefinition, Recipe, RecipeDefinition, Requirement } from "./recipe.js";
 import { reinforcePp } from "./reinforce-pp.js";
+import { remix } from "./remix.js";
 import { riskpo } from "./riskpo.js";
 import { rloo } from "./rloo.js";
+import { rover } from "./rover.js";
 import { sapo } from "./sapo.js";
 import { seedGrpo } from "./seed-grpo.js";
+import { shiq } from "./shiq.js";
 import { spine } from "./spine.js";
 import { spoSimple } from "./spo-simple.js";
+import { taypo } from "./taypo.js";
+import { tisGrpo } from "./tis.js";
+import { trpo } from "./trpo.js";
+import { vtrace } from "./vtrace.js";
 
 export const recipeDefinitions: readonly RecipeDefinition[] = [
-  ...[ppo, spoSimple],
+  ...[ppo, ppoKl, ppoMax, spoSimple, taypo, trpo, vtrace],
   ...[grpo, drGrpo, rloo, reinforcePp, gspo, cispo, bnpo, deltaL, litePpo, sapo],
   ...[dapo, copo, seedGrpo, egsw, canon, riskpo, oblrPo, grape, pear, ares],
+  ...[gigpo, gmpo, tisGrpo, decoupledPpo, pfPpo, remix],
   ...[clipCov, klCov, epo, spine],
+  ...[nft, rover, aStarPo, copg, shiq],
 ];
 
-export const modifierDefinitions: readonly ModifierDefinition[] = [];
+export const modifierDefinitions: readonly ModifierDefinition[] = [
+  ...[tis, decoupled, dynamicSampling, filtration, referenceKl, entropyBonus, replay],
+];
 
 function find<D extends { readonly id: string }>(
   known: readonly D[],
@@ -92,8 +119,11 @@ function offersOf({ groups, reference, model }: RunFile, spec: EnvironmentSpec):
     value: model.critic,
     reference: reference !== null,
     anchors: spec.anchorKeys === true || observationSpace.kind !== "box",
+    anchorNames: spec.anchorKeys === true,
     snapshots: spec.snapshots === true,
     discrete: actionSpace.kind === "discrete",
+    exactKl: actionSpace.kind !== "multiDiscrete",
+    separateCritic: model.kind === "mlp",
   };
   return new Set((Object.keys(offers) as Requirement[]).filter((name) => offers[name]));
 }

@@ -17,14 +17,19 @@ import type { Recipe, RecipeDefinition } from "./recipe.js";
 import { returnScaleTracker } from "./return-scale.js";
 import { entropyTerm, policyTerm, valueTerm } from "./terms.js";
 
-const params = z.strictObject({ ...updateParams, ...criticParams, clipEpsilon, entropyCoefficient });
-type PpoParams = z.output<typeof params>;
+export const ppoParams = z.strictObject({
+  ...updateParams,
+  ...criticParams,
+  clipEpsilon,
+  entropyCoefficient,
+});
+type PpoParams = z.output<typeof ppoParams>;
 
 export const ppo: RecipeDefinition<PpoParams> = {
   id: "ppo",
   summary: "Proximal policy optimisation, clipped surrogate, GAE (Schulman et al. 2017)",
   source: { confidence: "exact", checked: "CleanRL's ppo.py" },
-  params,
+  params: ppoParams,
   build(p): Recipe {
     const window = { low: p.clipEpsilon, high: p.clipEpsilon };
     return {

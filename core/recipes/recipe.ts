@@ -15,11 +15,21 @@ export type Readings = Readonly<Record<string, Readonly<Record<string, number>>>
 /**
  * What a recipe cannot do without.
  * groups = rows of one task from one initial state, complete (`groups` in a run file) · value = a network with a critic ·
- * reference = a policy that is held fixed (`reference` in a run file) · anchors = an environment that says which states
- * count as the same · snapshots = an environment that can go back to a state · discrete = actions that are
- * integers
+ * reference = a policy that is held fixed (`reference` in a run file) · anchors = an environment in which states come
+ * again and can be told to · anchorNames = one that gives states names · snapshots = one that can go back to a state ·
+ * discrete = actions that are integers · exactKl = action distributions whose KL divergence has a closed form ·
+ * separateCritic = actor and critic that share no weights
  */
-export type Requirement = "groups" | "value" | "reference" | "anchors" | "snapshots" | "discrete";
+export type Requirement =
+  | "groups"
+  | "value"
+  | "reference"
+  | "anchors"
+  | "anchorNames"
+  | "snapshots"
+  | "discrete"
+  | "exactKl"
+  | "separateCritic";
 
 /** The scores of a whole group, member by member, decide whether it may enter a batch. */
 export interface GroupFilter {
@@ -105,13 +115,35 @@ export interface Term {
 export interface Tracker<S = unknown> {
   readonly initial: S;
   observe(state: S, batch: Batch): S;
-  /** Once the batch is trained: `stats` are the means that its terms reported. */
-  conclude?(state: S, stats: Readonly<Record<string, number>>): S;
+  /** Once the batch is trained: means of what its terms reported, over all passes and over the last one; none where it was not trained. */
+  conclude?(state: S, stats: Readonly<Record<string, number>>, lastPass: Readonly<Record<string, number>>): S;
   read(state: S): Readonly<Record<string, number>>;
+}
+
+/** How far a step of the policy may go, and how it is found (`core/algo/trust-region.ts`). */
+export interface TrustRegion {
+  readonly kind: "trustRegion";
+  /** Its mean over the batch is what `maxKl` bounds. 0 with slope 0 at the policy that sealed the batch. */
+  readonly constraint: Term;
+  /** nats */
+  readonly maxKl: number;
+  /** Added to the constraint's curvature. */
+  readonly damping: number;
+  /** Of conjugate gradients. */
+  readonly iterations: number;
+  /** Step lengths that the line search tries. */
+  readonly backtracks: number;
+  /** Each of them over the one before. */
+  readonly decay: number;
 }
 
 /** How a sealed batch becomes optimiser steps. */
 export interface UpdatePlan {
+  /**
+   * With a trust region one step of it is taken first, on the terms that are not on `value`; what follows fits those that
+   * are. Absent = Adam for all
+   */
+  readonly optimizer?: TrustRegion;
   readonly epochs: number;
   readonly minibatches: number;
   /**

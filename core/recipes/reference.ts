@@ -14,7 +14,12 @@ export const klCoefficient = z
 
 /** The recipe with the step column `referenceLogprobs`. */
 export function withReference(recipe: Recipe): Recipe {
-  return { ...recipe, requires: [...recipe.requires, "reference"], evaluateReference: ["logprob"] };
+  const { requires, evaluateReference = [] } = recipe;
+  return {
+    ...recipe,
+    requires: [...new Set([...requires, "reference" as const])],
+    evaluateReference: [...new Set([...evaluateReference, "logprob" as const])],
+  };
 }
 
 /** The recipe with β times the KL to the reference policy in its loss; unchanged where β = 0. */

@@ -42,6 +42,7 @@ export function selectSteps(batch: Batch, indices: Uint32Array): Batch {
   const n = indices.length;
   const { steps, observations, actions, actionMasks } = batch.inputs;
   return {
+    ...(batch.anchorTexts === undefined ? {} : { anchorTexts: batch.anchorTexts }),
     offsets: Uint32Array.from({ length: n + 1 }, (_, i) => i),
     mask: pick(batch.mask, steps, indices),
     terminated: new Uint8Array(n),

@@ -1,5 +1,5 @@
 /**
- * SPINE (2025): reinforcement learning without labels. A group votes on its answer, and only the steps at which the policy
+ * SPINE (Wu et al. 2025, arXiv:2511.17938): reinforcement learning without labels. A group votes on its answer, and only the steps at which the policy
  * was least certain, the forks, are trained; their entropy is kept in a band so that it neither collapses nor grows.
  *
  *   r_i = 1 where row i has its group's most frequent answer, else 0; A_i of r_i as in GRPO
@@ -85,7 +85,8 @@ function forks({ forkShare, bandLow, bandHigh }: Params): Derive {
 
 export const spine: RecipeDefinition<Params> = {
   id: "spine",
-  summary: "No labels: majority answers as scores, only the least certain steps trained (SPINE 2025)",
+  summary:
+    "No labels: majority answers as scores, only the least certain steps trained (SPINE, Wu et al. 2025)",
   source: { confidence: "note", checked: "a survey; coefficients and rounding are choices made here" },
   params,
   build(p) {
@@ -97,7 +98,7 @@ export const spine: RecipeDefinition<Params> = {
       aggregator: tokenMean(),
       window: windowOf(p),
     });
-    const kl = p.klCoefficient > 0 ? [referenceKlTerm(p.klCoefficient, tokenMean(), { select })] : [];
+    const kl = p.klCoefficient > 0 ? [{ ...referenceKlTerm(p.klCoefficient, tokenMean()), select }] : [];
     return {
       ...base,
       requires: [...base.requires, ...(kl.length > 0 ? (["reference"] as const) : [])],

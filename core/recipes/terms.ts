@@ -2,8 +2,9 @@
 import type { Aggregator } from "../algo/aggregate.js";
 import { tokenMean } from "../algo/aggregate.js";
 import { entropyBonus } from "../algo/entropy.js";
-import { entropyBand } from "../algo/entropy-band.js";
 import { approximateKl, klK3, type KlEstimator } from "../algo/kl.js";
+import { entropyBand } from "../algo/entropy-band.js";
+import { categoricalKl, gaussianKl } from "../algo/policy-kl.js";
 import { sequenceLogRatios, tokenLogRatios } from "../algo/ratio.js";
 import { explainedVariance, maskedMean } from "../algo/statistics.js";
 import { clipFraction, type ClipEpsilon, type Surrogate } from "../algo/surrogates.js";
@@ -52,20 +53,20 @@ export function policyTerm({
 }
 
 /** c_v·½(v − R)², clipped around the old value unless `valueClipEpsilon` is null; reports `explainedVariance`. */
-export function valueTerm({
-  valueClipEpsilon,
-  valueCoefficient,
-}: {
-  readonly valueClipEpsilon: number | null;
-  readonly valueCoefficient: number;
-}): Term {
+export function valueTerm(
+  {
+    valueClipEpsilon,
+    valueCoefficient,
+  }: { readonly valueClipEpsilon: number | null; readonly valueCoefficient: number },
+  aggregator = tokenMean(),
+): Term {
   const lossOf =
     valueClipEpsilon === null ? squaredValueLoss() : clippedValueLoss({ epsilon: valueClipEpsilon });
   return {
     id: "valueLoss",
     on: "value",
     coefficient: valueCoefficient,
-    aggregator: tokenMean(),
+    aggregator,
     needs: ["values", "returns"],
     evaluate(values, batch, out) {
       const valueTargets = stepColumn(batch, "returns");
@@ -95,23 +96,37 @@ export function klTerm({ estimator, to, ...rest }: KlTermOptions): Term {
   };
 }
 
+export const REFERENCE_KL = "referenceKl";
+
 /** β·k(π ‖ π_reference), k3 unless said otherwise: unbiased in value (Schulman 2020); reports `referenceKl`. */
 export function referenceKlTerm(
   coefficient: Term["coefficient"],
   aggregator: Aggregator,
   rest: Partial<Pick<KlTermOptions, "weights" | "select" | "estimator">> = {},
 ): Term {
-  const id = "referenceKl";
-  return klTerm({ id, estimator: klK3, to: "referenceLogprobs", coefficient, aggregator, ...rest });
+  const to = "referenceLogprobs";
+  return klTerm({ id: REFERENCE_KL, estimator: klK3, to, coefficient, aggregator, ...rest });
+}
+
+/** β·KL(π_sealed ‖ π), exact, where `policies` are of the policy that sealed the batch; a recipe of it requires exactKl. */
+export function policyKlTerm(coefficient: Term["coefficient"]): Term {
+  return {
+    ...{ id: "policyKl", on: "policy", coefficient, aggregator: tokenMean(), needs: ["policies"] },
+    evaluate(policies, batch, out) {
+      const exactKl = batch.inputs.actions instanceof Int32Array ? categoricalKl : gaussianKl;
+      exactKl({ policies, oldPolicies: stepColumn(batch, "policies") }, out);
+      return {};
+    },
+  };
 }
 
 /** −c_e·H; reports `entropy`. */
-export function entropyTerm(coefficient: number): Term {
+export function entropyTerm(coefficient: number, aggregator = tokenMean()): Term {
   return {
     id: "entropyLoss",
     on: "entropy",
     coefficient,
-    aggregator: tokenMean(),
+    aggregator,
     needs: [],
     evaluate(entropies, batch, out) {
       entropyBonus(entropies, out);

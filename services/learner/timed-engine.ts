@@ -37,23 +37,21 @@ export class TimedEngine implements Engine {
     return columns;
   }
 
-  async update(
+  update(
     inputs: EngineInputs,
     want: readonly LiveColumn[],
     cotangents: (live: Columns<LiveColumn>) => Cotangents,
     step: OptimizerStep,
   ): Promise<UpdateStats> {
-    let lossSeconds = 0;
-    const from = this.now();
-    const timed = (live: Columns<LiveColumn>): Cotangents => {
-      const calledAt = this.now();
-      const result = cotangents(live);
-      lossSeconds += this.now() - calledAt;
-      return result;
-    };
-    const stats = await this.engine.update(inputs, want, timed, step);
-    this.updateSeconds += this.now() - from - lossSeconds;
-    return stats;
+    return this.timed(cotangents, (timed) => this.engine.update(inputs, want, timed, step));
+  }
+
+  gradient(
+    inputs: EngineInputs,
+    want: readonly LiveColumn[],
+    cotangents: (live: Columns<LiveColumn>) => Cotangents,
+  ): Promise<Float32Array> {
+    return this.timed(cotangents, (timed) => this.engine.gradient(inputs, want, timed));
   }
 
   weights(version: number): WeightsSnapshot {
@@ -74,5 +72,23 @@ export class TimedEngine implements Engine {
 
   close(): void {
     this.engine.close();
+  }
+
+  /** Adds the seconds of `run` to those of updates, but for those of the loss that it calls back for. */
+  private async timed<T>(
+    cotangents: (live: Columns<LiveColumn>) => Cotangents,
+    run: (timed: (live: Columns<LiveColumn>) => Cotangents) => Promise<T>,
+  ): Promise<T> {
+    let lossSeconds = 0;
+    const from = this.now();
+    const timed = (live: Columns<LiveColumn>): Cotangents => {
+      const calledAt = this.now();
+      const result = cotangents(live);
+      lossSeconds += this.now() - calledAt;
+      return result;
+    };
+    const result = await run(timed);
+    this.updateSeconds += this.now() - from - lossSeconds;
+    return result;
   }
 }

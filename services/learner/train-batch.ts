@@ -6,11 +6,13 @@ import type { Random } from "../../core/random.js";
 import { arrangementOf, wholeRows } from "../../core/recipes/arrangement.js";
 import { withColumns, type Batch } from "../../core/recipes/batch.js";
 import { EVALUATED, OF_REFERENCE } from "../../core/recipes/check.js";
-import { deriveColumns, evaluateTerms, liveColumns } from "../../core/recipes/evaluate.js";
+import { deriveColumns, liveColumns } from "../../core/recipes/evaluate.js";
 import type { DeriveContext, Recipe } from "../../core/recipes/recipe.js";
 import { selectRows, splitFinalSteps, withFinalSteps } from "../../core/recipes/select.js";
 import { SkeinError } from "../../core/errors.js";
 import { rowCount } from "../../core/types.js";
+import { lossOn } from "./loss.js";
+import { partOf, trustRegionStep } from "./trust-region.js";
 
 /** Steps per forward call while a batch is evaluated, about: bounds memory, not results. */
 const EVALUATE_STEPS = 4096;
@@ -22,6 +24,8 @@ export interface BatchResult {
   readonly skipped: number;
   /** Means over the batch's minibatches. */
   readonly stats: Readonly<Record<string, number>>;
+  /** The same over those of the last pass. */
+  readonly lastPass: Readonly<Record<string, number>>;
 }
 
 /** What only a forward pass is asked of. */
@@ -96,16 +100,6 @@ function firstTo(count: number): Uint32Array {
   return Uint32Array.from({ length: count }, (_, i) => i);
 }
 
-/** `change` applied to each column there is. */
-function mapColumns<A, B>(
-  columns: Readonly<Partial<Record<LiveColumn, A>>>,
-  change: (column: A) => B,
-): Partial<Record<LiveColumn, B>> {
-  const changed: Partial<Record<LiveColumn, B>> = {};
-  for (const name of Object.keys(columns) as LiveColumn[]) changed[name] = change(columns[name]!);
-  return changed;
-}
-
 class Means {
   private readonly sums = new Map<string, { sum: number; count: number }>();
 
@@ -137,40 +131,50 @@ export async function trainBatch(
   batch: Batch,
   { readings, reference, learningRate, random }: BatchContext,
 ): Promise<BatchResult> {
-  const { epochs, minibatches, minibatchesOf, maxGradNorm, adamEpsilon, targetKl } = recipe.update;
+  const { epochs, minibatches, minibatchesOf, maxGradNorm, adamEpsilon, targetKl, optimizer } = recipe.update;
   const step = { learningRate, maxGradNorm, epsilon: adamEpsilon, beta1: 0.9, beta2: 0.999 };
   const evaluated = await evaluateColumns(engine, reference, recipe, batch);
   const sealed = deriveColumns(recipe, "seal", evaluated, { readings, live: {}, random });
   const arrangement = arrangementOf(sealed, minibatchesOf);
   const order = firstTo(arrangement.count(sealed));
-  const want = liveColumns(recipe);
   const means = new Means();
+  let lastPass = new Means();
   let updates = 0;
   let skipped = 0;
   let klExceeded = false;
+  if (optimizer !== undefined) {
+    const result = await trustRegionStep(engine, recipe, optimizer, sealed, { readings, random });
+    means.add(result.stats);
+    if (result.moved) updates++;
+    else if (!result.finite) skipped++;
+  }
+  const fitted = optimizer === undefined ? recipe : partOf(recipe, "critic");
+  const want = liveColumns(fitted);
   for (let epoch = 0; epoch < epochs && !klExceeded; epoch++) {
     random.shuffle(order);
+    lastPass = new Means();
     for (const things of arrangement.split(sealed, order, minibatches)) {
       const minibatch = arrangement.select(sealed, things);
       const layout = arrangement.layOut(minibatch);
+      const loss = lossOn(fitted, minibatch, layout, { readings, random });
       let stats: Readonly<Record<string, number>> = {};
       const { gradNorm, applied } = await engine.update(
         layout.inputs,
         want,
         (live) => {
-          const columns = mapColumns(live, layout.toSteps);
-          const evaluation = evaluateTerms(recipe, minibatch, columns, { readings, random });
+          const evaluation = loss(live);
           stats = { ...evaluation.stats, loss: evaluation.loss };
-          return mapColumns(evaluation.cotangents, layout.toInputs);
+          return evaluation.cotangents;
         },
         step,
       );
       means.add({ ...stats, gradNorm });
+      lastPass.add(stats);
       if (applied) updates++;
       else skipped++;
       klExceeded ||= targetKl !== null && (stats["klK3"] ?? 0) > targetKl;
       await nextTurn();
     }
   }
-  return { updates, skipped, stats: { ...means.read(), learningRate } };
+  return { updates, skipped, stats: { ...means.read(), learningRate }, lastPass: lastPass.read() };
 }

@@ -72,7 +72,7 @@ export function freshStart(model: Model, seed: number): TrainerStart {
   return { weights, optimizer: null, random, trackers: {}, reference: weights.tensors };
 }
 
-const NOT_TRAINED: BatchResult = { updates: 0, skipped: 0, stats: {} };
+const NOT_TRAINED: BatchResult = { updates: 0, skipped: 0, stats: {}, lastPass: {} };
 
 export class Trainer implements Training {
   private readonly engine: TimedEngine;
@@ -111,10 +111,10 @@ export class Trainer implements Training {
     const { recipe, engine, now } = this;
     const { forwardSeconds, updateSeconds } = engine;
     const from = now();
-    const fresh = assembleBatch(rollouts);
+    const fresh = assembleBatch(rollouts, version - 1);
     this.track((tracker, state) => tracker.observe(state, fresh));
     const again = this.replay?.draw(rollouts, this.random) ?? [];
-    const batch = again.length === 0 ? fresh : assembleBatch([...rollouts, ...again]);
+    const batch = again.length === 0 ? fresh : assembleBatch([...rollouts, ...again], version - 1);
     const assembled = now();
     const result =
       version <= (recipe.update.observeBatches ?? 0)
@@ -125,7 +125,7 @@ export class Trainer implements Training {
             learningRate,
             random: this.random,
           });
-    this.track((tracker, state) => tracker.conclude?.(state, result.stats) ?? state);
+    this.track((tracker, state) => tracker.conclude?.(state, result.stats, result.lastPass) ?? state);
     this.version = version;
     this.refreshReference();
     const evaluate = engine.forwardSeconds - forwardSeconds;

@@ -84,9 +84,10 @@ describe.each(everywhere)("engine $id, $name", ({ id, spec }) => {
     const engine = await engineFor(id, spec);
     const inputs = inputsFor(spec, 6);
     const random = new Random(11);
-    const draw = (): Float64Array => Float64Array.from({ length: 6 }, () => random.normal());
-    const cotangents = { logprob: draw(), entropy: draw(), value: draw() };
-    const want = ["logprob", "entropy", "value"] as const;
+    const draw = (width = 1): Float64Array => Float64Array.from({ length: 6 * width }, () => random.normal());
+    const policy = draw(createModel(spec).policyWidth);
+    const cotangents = { logprob: draw(), entropy: draw(), value: draw(), policy };
+    const want = ["logprob", "entropy", "value", "policy"] as const;
     const start = engine.weights(0);
     const objective = async (): Promise<number> => {
       const columns = await engine.forward(inputs, want);

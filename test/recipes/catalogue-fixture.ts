@@ -40,6 +40,7 @@ export function fixtureBatch(
       behaviorLogprobs: log,
       oldLogprobs: log,
       versions: new Float64Array(steps),
+      policyLags: new Float64Array(steps),
     },
     row: {
       member: Float64Array.from(scores, (_, i) => i),
@@ -87,4 +88,9 @@ export function expectClose(actual: ArrayLike<number>, expected: ArrayLike<numbe
     const apart = Math.abs(actual[i]! - x);
     expect(apart, `at ${i}: ${actual[i]}, not ${x}`).toBeLessThan(tolerance);
   });
+}
+
+/** [N]: the number that each row of the fixture has, at its steps. */
+export function perRow(rows: readonly number[]): number[] {
+  return rows.flatMap((x, i) => new Array<number>(OFFSETS[i + 1]! - OFFSETS[i]!).fill(x));
 }

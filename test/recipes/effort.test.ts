@@ -145,18 +145,18 @@ describe("ares", () => {
     const stats = (n: number, square: number, kl: number) => ({
       ...{ windows_easy: n, windowsSquared_easy: square, referenceKl_easy: kl },
     });
-    const first = tracker.conclude!(tracker.initial, stats(4, 20, 0.11));
+    const first = tracker.conclude!(tracker.initial, stats(4, 20, 0.11), {});
     const up = Math.exp(0.05 * 0.1);
     expectClose(read(first), [0, up, 0, 1]);
     // Variance 37 − 36, mean before 4: λ = 2. KL ten times its target moves β as one 1.2 times as large would.
-    const second = tracker.conclude!(first, stats(6, 37, 1));
+    const second = tracker.conclude!(first, stats(6, 37, 1), {});
     expectClose(read(second), [2, up * Math.exp(0.01), 0, 1], 1e-5);
     // Running mean 4.2: fewer than that cost nothing.
-    const third = tracker.conclude!(second, stats(4.1, 20, 0.1));
+    const third = tracker.conclude!(second, stats(4.1, 20, 0.1), {});
     expectClose(read(third), [0, up * Math.exp(0.01), 0, 1]);
     // Bounded where all rows have as many windows.
-    expectClose(read(tracker.conclude!(second, stats(6, 36, 0.1))).slice(0, 1), [3]);
+    expectClose(read(tracker.conclude!(second, stats(6, 36, 0.1), {})).slice(0, 1), [3]);
     // A batch without easy tasks changes nothing.
-    expect(tracker.conclude!(second, {})).toEqual(second);
+    expect(tracker.conclude!(second, {}, {})).toEqual(second);
   });
 });

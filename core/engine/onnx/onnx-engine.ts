@@ -40,6 +40,8 @@ type Feeds = Record<string, Bound["tensor"]>;
 /** Steps × parameters below which one thread is faster than several (docs/engine.md). */
 const SMALL_WORK = 1_000_000;
 
+const NO_STEP = { learningRate: 0, maxGradNorm: Infinity, epsilon: 1, beta1: 0, beta2: 0 };
+
 /** Arrays that the inputs of a batch are copied into. */
 interface BoundInputs {
   readonly feeds: Feeds;
@@ -138,6 +140,54 @@ export class OnnxEngine implements Engine {
     cotangents: (live: Columns<LiveColumn>) => Cotangents,
     step: OptimizerStep,
   ): Promise<UpdateStats> {
+    const norm = await this.step(inputs, want, cotangents, step);
+    const applied = Number.isFinite(norm);
+    if (applied) {
+      [this.current, this.spare] = [this.spare, this.current];
+      this.steps++;
+    }
+    return { gradNorm: norm, applied };
+  }
+
+  /** With β1 = 0 the first moment of a step is the gradient; the step is left in the spare generation, and so not taken. */
+  async gradient(
+    inputs: EngineInputs,
+    want: readonly LiveColumn[],
+    cotangents: (live: Columns<LiveColumn>) => Cotangents,
+  ): Promise<Float32Array> {
+    await this.step(inputs, want, cotangents, NO_STEP);
+    return this.spare.m.data.slice();
+  }
+
+  weights(version: number): WeightsSnapshot {
+    return { version, tensors: this.layout.tensors(this.current.weights.data) };
+  }
+
+  load(weights: WeightsSnapshot): void {
+    this.layout.fill(this.current.weights.data, weights.tensors, `weights of version ${weights.version}`);
+  }
+
+  optimizerState(): OptimizerState {
+    return this.layout.optimizerState(this.steps, this.current.m.data, this.current.v.data);
+  }
+
+  loadOptimizerState(state: OptimizerState): void {
+    this.layout.fillMoments(this.current.m.data, this.current.v.data, state);
+    this.steps = state.steps;
+  }
+
+  close(): void {
+    this.forwards.clear();
+    this.updates.clear();
+  }
+
+  /** One optimiser step from the current generation into the spare one. Returns the gradient's norm before clipping. */
+  private async step(
+    inputs: EngineInputs,
+    want: readonly LiveColumn[],
+    cotangents: (live: Columns<LiveColumn>) => Cotangents,
+    step: OptimizerStep,
+  ): Promise<number> {
     const shapes = shapesOf(this.model, inputs);
     const program = await this.updates.get(keyOf(shapes, want), () => this.compileUpdate(shapes, want));
     const { live, outputs, gradNorm } = program;
@@ -163,36 +213,7 @@ export class OnnxEngine implements Engine {
       [outputs.v]: spare.v.tensor,
       [outputs.gradNorm]: gradNorm.tensor,
     });
-    const norm = gradNorm.data[0]!;
-    const applied = Number.isFinite(norm);
-    if (applied) {
-      this.current = spare;
-      this.spare = current;
-      this.steps++;
-    }
-    return { gradNorm: norm, applied };
-  }
-
-  weights(version: number): WeightsSnapshot {
-    return { version, tensors: this.layout.tensors(this.current.weights.data) };
-  }
-
-  load(weights: WeightsSnapshot): void {
-    this.layout.fill(this.current.weights.data, weights.tensors, `weights of version ${weights.version}`);
-  }
-
-  optimizerState(): OptimizerState {
-    return this.layout.optimizerState(this.steps, this.current.m.data, this.current.v.data);
-  }
-
-  loadOptimizerState(state: OptimizerState): void {
-    this.layout.fillMoments(this.current.m.data, this.current.v.data, state);
-    this.steps = state.steps;
-  }
-
-  close(): void {
-    this.forwards.clear();
-    this.updates.clear();
+    return gradNorm.data[0]!;
   }
 
   private async compileForward(shapes: InputShapes, want: readonly OutputColumn[]): Promise<Forward> {
