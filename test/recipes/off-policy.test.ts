@@ -90,7 +90,7 @@ describe("remix", () => {
     const shown = new Map<number, Readonly<Record<string, number>>>();
     for (let batches = 0; batches <= 200; batches++) {
       shown.set(batches, pull!.read(state));
-      state = JSON.parse(JSON.stringify(pull!.conclude!(pull!.observe(state, fixtureBatch()), {})));
+      state = JSON.parse(JSON.stringify(pull!.conclude!(pull!.observe(state, fixtureBatch()), {}, {})));
     }
     const shares = [0, 50, 51, 60, 75, 200].map((t) => shown.get(t)!["reference"]! / 2);
     expectClose(shares, [1, 1, 0.9, 0.9, 0.7, 0.5]);

@@ -96,7 +96,7 @@ export function readingsOf(recipe: Recipe, batch: Batch): Readings {
   return Object.fromEntries(
     Object.entries(recipe.trackers).map(([name, tracker]) => {
       const once = tracker.observe(tracker.initial, batch);
-      return [name, tracker.read(tracker.observe(tracker.conclude?.(once, {}) ?? once, batch))];
+      return [name, tracker.read(tracker.observe(tracker.conclude?.(once, {}, {}) ?? once, batch))];
     }),
   );
 }
