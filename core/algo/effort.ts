@@ -1,4 +1,4 @@
-/** What a row's effort, counted in stretches of high entropy, adds to its score, by how hard its task is (ARES, 2025). */
+/** What a row's effort, counted in stretches of high entropy, adds to its score by how hard its task is (ARES). */
 
 export const DIFFICULTIES = ["easy", "medium", "hard"] as const;
 /** Index into DIFFICULTIES. */
@@ -52,9 +52,9 @@ const huber = (x: number, kappa: number): number => (x <= kappa ? (x * x) / (2 *
 const sigmoid = (x: number): number => 1 / (1 + Math.exp(-x));
 
 /**
- * The released code's, bounded by α: too much effort costs a row that succeeds at an easy task, either way of the target
- * at a medium one, too little at a hard one, where more earns; a row that fails earns by more effort. σ(0) = ½ gives
- * every row that fails a bonus.
+ * The released code's, bounded by α: too much effort costs a row that succeeds at an easy task, either way of the
+ * target at a medium one, too little at a hard one, where more earns; a row that fails earns by more effort. σ(0) = ½
+ * gives every row that fails a bonus.
  */
 export function boundedEffort(
   { success, count, target }: Effort,

@@ -1,16 +1,19 @@
 /**
- * Adaptive entropy policy optimisation (AEPO, of ARES, 2025): effort, counted in windows of high entropy, is priced by how hard the
- * task is, and held to a reference policy more or less, by difficulty and outside those windows.
+ * Adaptive entropy policy optimisation (AEPO, of ARES, 2025): effort, counted in windows of high entropy, is priced by
+ * how hard the task is, and held to a reference policy more or less, by difficulty and outside those windows.
  *
  *   N_i = windows of w steps whose mean entropy exceeds τ; τ = mean over rows of the 95 % quantile of theirs
  *   d = easy, medium, hard by the group's share of rows that succeed (2/3, 1/3); N̄_d = mean N of the batch's rows in d
- *   R_i = success − 1[fails]·λ_d·g_d(N_i − N̄_d) (form: paper), or success + bounded effort (form: released), see core/algo/effort.ts
- *   loss = token-mean of dualClip(ρ_t, A_i) + c·β_d·ρ_kl·k3(π ‖ π_ref); A as in GRPO of R; ρ_kl < 1 in high windows of rows that succeed
+ *   R_i = success − 1[fails]·λ_d·g_d(N_i − N̄_d) (form: paper), or success + bounded effort (released):
+ *   see core/algo/effort.ts; A as in GRPO of R
+ *   loss = token-mean of dualClip(ρ_t, A_i) + c·β_d·ρ_kl·k3(π ‖ π_ref), ρ_kl < 1 in high windows of rows that
+ *   succeed
  *
- * Entropies are those under the weights that seal the batch. λ_d and β_d are trackers (effort-state.ts). Traps: the two forms differ
- * widely, and the released one gives rows that fail a bonus; the note on the paper leaves open what λ compares N with and how large
- * ρ_kl is: the running mean, and klRelief, are choices made here; the code counts windows after reasoning words
- * only. Extra rollouts that branch at high entropy are not here. Source confidence: paper form from a note, released form exact.
+ * Entropies are those under the weights that seal the batch. λ_d and β_d are trackers (effort-state.ts). Traps: the two
+ * forms differ widely, and the released one gives rows that fail a bonus; the note on the paper leaves open what λ
+ * compares N with and how large ρ_kl is: the running mean, and klRelief, are choices made here; the code counts windows
+ * after reasoning words only. Extra rollouts that branch at high entropy are not here. Source confidence: paper form
+ * from a note, released form exact.
  */
 import { z } from "zod";
 import { tokenMean, type Aggregator } from "../algo/aggregate.js";

@@ -50,8 +50,8 @@ function nextBucket(
 const NAME = "effort";
 
 /**
- * After each batch, for each difficulty: λ = (N − N̄)⁺/(Var N + ε), N the batch's mean of windows and N̄ its running mean
- * before; log β moves towards what makes the KL `klTarget`, by 0.05 times the relative error, at most 0.2.
+ * After each batch, for each difficulty: λ = (N − N̄)⁺/(Var N + ε), N the batch's mean of windows and N̄ its running
+ * mean before; log β moves towards what makes the KL `klTarget`, by 0.05 times the relative error, at most 0.2.
  */
 export function effortTracker(control: EffortControl): Readonly<Record<string, Tracker>> {
   const tracker: Tracker<readonly Bucket[]> = {
