@@ -14,10 +14,16 @@ afterEach(async () => {
   await place.clear();
 });
 
+/** Of CartPole's returns, for methods that have to know what failure and success are. */
+const RETURNS = { minScore: 0, maxScore: 500 };
+
 /** Where defaults are for other tasks than CartPole, or for longer runs. */
 const PARAMS: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
   "a-star-po": { valueBatches: 2 },
+  ares: { successScore: 20 },
+  bnpo: RETURNS,
   nft: { successScore: 20 },
+  pear: RETURNS,
 };
 
 /** What a method needs beside the settings that all have. */
@@ -48,6 +54,19 @@ describe("recipe", () => {
     expect(finished, said.join("; ")).toMatchObject({ reason: "steps" });
     expect(finished.envSteps).toBeGreaterThanOrEqual(3000);
     expect(finished.updates, said.join("; ")).toBeGreaterThan(0);
+  });
+
+  it("that cannot use the scores it is given ends the run, and says what to set", async () => {
+    await place.runFile({
+      recipe: { id: "bnpo", params: { batchSteps: 500 } },
+      groups: { size: 4, tasks: 100 },
+      stop: { envSteps: 3000 },
+    });
+    const { code, stdout } = await place.run("train", "run.yaml");
+    expect(code).toBe(1);
+    expect(stdout).toMatch(
+      /recipe bnpo needs scores from 0 \(failure\) to 1 \(success\), got \d+: set recipe\.params/,
+    );
   });
 });
 

@@ -26,9 +26,11 @@ import {
 /** Where defaults would leave the method idle on a small batch, or choose by chance. */
 const PARAMS: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
   "a-star-po": { beta2: 0.3 },
+  ares: { form: "released", successScore: 0.5, windowSteps: 2, windowQuantile: 0.7 },
   // Every candidate is left out: no order of steps decides.
   "clip-cov": { share: 1, covLow: 0.05, clipLow: 0.1, clipHigh: 0.1 },
   epo: { entropyCoefficient: 0.5, bandLow: 0.8, bandHigh: 1.2 },
+  grape: { rubrics: [{ score: "right", confidence: "sure" }, { score: "short" }] },
   gspo: { clipLow: 0.05, clipHigh: 0.05 },
   "kl-cov": { share: 0.3 },
   nft: { successScore: 0 },
@@ -232,7 +234,7 @@ describe("scores", () => {
     expectSame(found, evaluateGroups(recipe, batch).cotangents, 1e-5);
   });
 
-  it.each(cases.filter(([id]) => ["dr-grpo", "rloo"].includes(id)))(
+  it.each(cases.filter(([id]) => ["dr-grpo", "rloo", "seed-grpo", "canon", "oblr-po"].includes(id)))(
     "of %s scale its gradient (%i)",
     (_id, seed, recipe) => {
       const batch = groupsFor(recipe, seed);
