@@ -13,6 +13,7 @@
 import { z } from "zod";
 import { tokenMean } from "../algo/aggregate.js";
 import { standardizedByGroup } from "./advantages.js";
+import { maxFilteredBatches, scoresDiffer } from "./filters.js";
 import {
   clippedSurrogate,
   clipWindow,
@@ -23,7 +24,7 @@ import {
   windowOf,
 } from "./group-recipe.js";
 import { maskTruncated, penalizeOverlong } from "./overlong.js";
-import type { GroupFilter, RecipeDefinition } from "./recipe.js";
+import type { RecipeDefinition } from "./recipe.js";
 
 const steps = z.int().min(1).max(1e8);
 const params = z.strictObject({
@@ -35,12 +36,7 @@ const params = z.strictObject({
     .boolean()
     .default(true)
     .describe("Leave out groups whose rows all have the same score"),
-  maxFilteredBatches: z
-    .number()
-    .positive()
-    .max(1e6)
-    .default(30)
-    .describe("Batches' worth of steps left out in a row before groups enter as they are"),
+  maxFilteredBatches,
   maxLength: steps
     .nullable()
     .default(null)
@@ -49,15 +45,6 @@ const params = z.strictObject({
   overlongPenalty: z.number().min(0).default(1).describe("Penalty at maxLength, in units of score"),
   overlongFilter: z.boolean().default(false).describe("Learn nothing from rows that a limit of steps cut"),
 });
-
-/** Keeps a group whose scores differ, and a row alone. */
-function scoresThatDiffer(maxBatches: number): GroupFilter {
-  return {
-    reason: "equal-scores",
-    keep: (scores) => scores.length < 2 || scores.some((score) => score !== scores[0]),
-    maxBatches,
-  };
-}
 
 export const dapo: RecipeDefinition<z.output<typeof params>> = {
   id: "dapo",
@@ -76,6 +63,6 @@ export const dapo: RecipeDefinition<z.output<typeof params>> = {
       window: windowOf(p),
     });
     if (!p.filterEqualScores) return recipe;
-    return { ...recipe, sampler: { ...recipe.sampler, filter: scoresThatDiffer(p.maxFilteredBatches) } };
+    return { ...recipe, sampler: { ...recipe.sampler, filter: scoresDiffer(p.maxFilteredBatches) } };
   },
 };

@@ -6,6 +6,7 @@ import { SkeinError } from "../errors.js";
 import { checkRecipe, checkRequirements } from "./check.js";
 import { aStarPo } from "./a-star-po.js";
 import { bnpo } from "./bnpo.js";
+import { brpo } from "./brpo.js";
 import { canon } from "./canon.js";
 import { cispo } from "./cispo.js";
 import { copo } from "./copo.js";
@@ -32,6 +33,7 @@ import { replay } from "./modifiers/replay.js";
 import { tis } from "./modifiers/tis.js";
 import { pfPpo } from "./pf-ppo.js";
 import { nft } from "./nft.js";
+import { polychromic } from "./polychromic.js";
 import { ppo } from "./ppo.js";
 import { ppoKl } from "./ppo-kl.js";
 import type { ModifierDefinition, Recipe, RecipeDefinition, Requirement } from "./recipe.js";
@@ -52,7 +54,7 @@ export const recipeDefinitions: readonly RecipeDefinition[] = [
   ...[ppo, ppoKl, spoSimple, trpo, vtrace],
   ...[grpo, drGrpo, rloo, reinforcePp, gspo, cispo, bnpo, deltaL, litePpo, sapo],
   ...[dapo, copo, seedGrpo, egsw, canon, oblrPo],
-  ...[gmpo, tisGrpo, decoupledPpo, pfPpo, remix],
+  ...[gmpo, tisGrpo, decoupledPpo, pfPpo, remix, brpo, polychromic],
   ...[clipCov, klCov, epo, spine],
   ...[nft, rover, aStarPo, copg, shiq],
 ];

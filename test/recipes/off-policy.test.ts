@@ -5,15 +5,7 @@ import { resolveRecipe } from "../../core/recipes/index.js";
 import type { Recipe } from "../../core/recipes/recipe.js";
 import { F } from "../algo/fixture.js";
 import { evaluated, fixtureBatch } from "./catalogue-fixture.js";
-
-const CLOSE = 1.5e-6;
-
-function expectClose(actual: ArrayLike<number>, expected: readonly number[], tolerance = CLOSE): void {
-  expect(actual).toHaveLength(expected.length);
-  expected.forEach((x, i) =>
-    expect(Math.abs(actual[i]! - x), `at ${i}: ${actual[i]}, not ${x}`).toBeLessThan(tolerance),
-  );
-}
+import { expectClose } from "./expect-close.js";
 
 const recipe = (id: string, params: Readonly<Record<string, unknown>> = {}): Recipe =>
   resolveRecipe({ id, params });
@@ -90,7 +82,7 @@ describe("remix", () => {
     const shown = new Map<number, Readonly<Record<string, number>>>();
     for (let batches = 0; batches <= 200; batches++) {
       shown.set(batches, pull!.read(state));
-      state = JSON.parse(JSON.stringify(pull!.conclude!(pull!.observe(state, fixtureBatch()), {})));
+      state = JSON.parse(JSON.stringify(pull!.conclude!(pull!.observe(state, fixtureBatch()), {}, {})));
     }
     const shares = [0, 50, 51, 60, 75, 200].map((t) => shown.get(t)!["reference"]! / 2);
     expectClose(shares, [1, 1, 0.9, 0.9, 0.7, 0.5]);
