@@ -1,4 +1,5 @@
 /** Refuses a recipe that reads a column nobody gives it, before anything is started. */
+import { branchComplaint } from "../branches.js";
 import { SkeinError } from "../errors.js";
 import type { Recipe, Requirement } from "./recipe.js";
 
@@ -13,8 +14,13 @@ export const EVALUATED = {
 } as const;
 export const OF_REFERENCE = { logprob: "referenceLogprobs", policy: "referencePolicies" } as const;
 
-/** Throws RECIPE_INVALID naming the reader, the column and what there is. */
+/** Throws RECIPE_INVALID naming the reader, the column and what there is, or branches that cannot be played. */
 export function checkRecipe(recipe: Recipe): void {
+  const { branches } = recipe.sampler;
+  const complaint = branches === undefined ? null : branchComplaint(branches);
+  if (complaint !== null) {
+    throw new SkeinError("RECIPE_INVALID", `recipe ${recipe.id}: branches: ${complaint}`);
+  }
   const available = new Set<string>([
     ...RECORDED,
     ...recipe.evaluate.map((column) => EVALUATED[column]),

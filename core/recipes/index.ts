@@ -7,6 +7,7 @@ import { checkRecipe, checkRequirements } from "./check.js";
 import { ares } from "./ares.js";
 import { aStarPo } from "./a-star-po.js";
 import { bnpo } from "./bnpo.js";
+import { brpo } from "./brpo.js";
 import { canon } from "./canon.js";
 import { cispo } from "./cispo.js";
 import { copo } from "./copo.js";
@@ -35,6 +36,7 @@ import { replay } from "./modifiers/replay.js";
 import { tis } from "./modifiers/tis.js";
 import { pfPpo } from "./pf-ppo.js";
 import { nft } from "./nft.js";
+import { polychromic } from "./polychromic.js";
 import { pear } from "./pear.js";
 import { ppo } from "./ppo.js";
 import { ppoKl } from "./ppo-kl.js";
@@ -59,7 +61,7 @@ export const recipeDefinitions: readonly RecipeDefinition[] = [
   ...[ppo, ppoKl, ppoMax, spoSimple, taypo, trpo, vtrace],
   ...[grpo, drGrpo, rloo, reinforcePp, gspo, cispo, bnpo, deltaL, litePpo, sapo],
   ...[dapo, copo, seedGrpo, egsw, canon, riskpo, oblrPo, grape, pear, ares],
-  ...[gigpo, gmpo, tisGrpo, decoupledPpo, pfPpo, remix],
+  ...[gigpo, gmpo, tisGrpo, decoupledPpo, pfPpo, remix, brpo, polychromic],
   ...[clipCov, klCov, epo, spine],
   ...[nft, rover, aStarPo, copg, shiq],
 ];

@@ -7,6 +7,7 @@ import type { Aggregator } from "../algo/aggregate.js";
 import type { LossAndGate } from "../algo/arrays.js";
 import type { LiveColumn } from "../engine/engine.js";
 import type { Random } from "../random.js";
+import type { BranchPlan } from "../types.js";
 import type { Batch, ColumnSet } from "./batch.js";
 
 /** Numbers each tracker shows, by tracker and name. */
@@ -47,6 +48,8 @@ export interface Sampler {
   readonly filter?: GroupFilter;
   /** A batch has a multiple of this many groups; absent = 1. */
   readonly bundleGroups?: number;
+  /** Of the episode of each member of a group; a recipe of it requires groups and snapshots. Absent = none. */
+  readonly branches?: BranchPlan;
 }
 
 /** Rows of the last batches that are trained on again, with the log-probabilities and versions they came with. */
