@@ -239,6 +239,13 @@ export function stepColumn(batch: Batch, name: string): Float64Array {
   return present(batch.step, "step", name);
 }
 
+/** [N] the batch's mask, and 0 where the step column named is 0. */
+export function selectedMask(batch: Batch, select: string | undefined): Uint8Array {
+  if (select === undefined) return batch.mask;
+  const selected = stepColumn(batch, select);
+  return batch.mask.map((m, t) => (selected[t] === 0 ? 0 : m));
+}
+
 /** One of the live columns that a derive lists, or RECIPE_INVALID naming what is missing. */
 export function liveColumn(live: ColumnSet, name: string): Float64Array {
   return present(live, "live", name);

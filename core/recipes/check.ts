@@ -17,6 +17,7 @@ export const OF_REFERENCE = { logprob: "referenceLogprobs", policy: "referencePo
 export function checkRecipe(recipe: Recipe): void {
   const available = new Set<string>([
     ...RECORDED,
+    ...(recipe.keepUnfinished === undefined ? [] : ["fresh"]),
     ...recipe.evaluate.map((column) => EVALUATED[column]),
     ...(recipe.evaluateReference ?? []).map((column) => OF_REFERENCE[column]),
   ]);

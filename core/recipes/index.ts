@@ -45,13 +45,14 @@ import { seedGrpo } from "./seed-grpo.js";
 import { shiq } from "./shiq.js";
 import { spine } from "./spine.js";
 import { spoSimple } from "./spo-simple.js";
+import { tPpo } from "./t-ppo.js";
 import { taypo } from "./taypo.js";
 import { tisGrpo } from "./tis.js";
 import { trpo } from "./trpo.js";
 import { vtrace } from "./vtrace.js";
 
 export const recipeDefinitions: readonly RecipeDefinition[] = [
-  ...[ppo, ppoKl, ppoMax, spoSimple, taypo, trpo, vtrace],
+  ...[ppo, ppoKl, ppoMax, spoSimple, taypo, tPpo, trpo, vtrace],
   ...[grpo, drGrpo, rloo, reinforcePp, gspo, cispo, bnpo, deltaL, litePpo, sapo],
   ...[dapo, copo, seedGrpo, egsw, canon, oblrPo],
   ...[gmpo, tisGrpo, decoupledPpo, pfPpo, remix],

@@ -57,6 +57,15 @@ export interface Replay {
   readonly share: number;
 }
 
+/**
+ * Rows of trajectories that go on are kept, and join the batch in which they end. The step column `fresh` is 1 in rows that
+ * came with the batch and 0 in those kept.
+ */
+export interface KeepUnfinished {
+  /** Rows are forgotten after this many batches. */
+  readonly maxBatches: number;
+}
+
 /** What a derive may know beside the batch. */
 export interface DeriveContext {
   readonly readings: Readings;
@@ -169,6 +178,7 @@ export interface Recipe {
   readonly counters?: readonly string[];
   readonly sampler: Sampler;
   readonly replay?: Replay;
+  readonly keepUnfinished?: KeepUnfinished;
   /**
    * Live columns computed with the weights at hand when the batch is sealed. `value` adds the step column `values` and the
    * row column `bootstrapValues`, `logprob` adds `proximalLogprobs`, `entropy` `entropies`, `policy` `policies` [N·P].
