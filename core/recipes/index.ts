@@ -15,6 +15,7 @@ import { copg } from "./copg.js";
 import { deltaL } from "./delta-l.js";
 import { drGrpo } from "./dr-grpo.js";
 import { egsw } from "./egsw.js";
+import { grape } from "./grape.js";
 import { grpo } from "./grpo.js";
 import { epo } from "./epo.js";
 import { gspo } from "./gspo.js";
@@ -22,6 +23,7 @@ import { klCov } from "./kl-cov.js";
 import { litePpo } from "./lite-ppo.js";
 import { oblrPo } from "./oblr-po.js";
 import { decoupledPpo } from "./decoupled-ppo.js";
+import { gigpo } from "./gigpo.js";
 import { gmpo } from "./gmpo.js";
 import { decoupled } from "./modifiers/decoupled-ppo.js";
 import { dynamicSampling } from "./modifiers/dynamic-sampling.js";
@@ -32,12 +34,14 @@ import { replay } from "./modifiers/replay.js";
 import { tis } from "./modifiers/tis.js";
 import { pfPpo } from "./pf-ppo.js";
 import { nft } from "./nft.js";
+import { pear } from "./pear.js";
 import { ppo } from "./ppo.js";
 import { ppoKl } from "./ppo-kl.js";
 import { ppoMax } from "./ppo-max.js";
 import type { ModifierDefinition, Recipe, RecipeDefinition, Requirement } from "./recipe.js";
 import { reinforcePp } from "./reinforce-pp.js";
 import { remix } from "./remix.js";
+import { riskpo } from "./riskpo.js";
 import { rloo } from "./rloo.js";
 import { rover } from "./rover.js";
 import { sapo } from "./sapo.js";
@@ -55,9 +59,11 @@ export const recipeDefinitions: readonly RecipeDefinition[] = [
   ...[ppo, ppoKl, ppoMax, spoSimple, taypo, tPpo, trpo, vtrace],
   ...[grpo, drGrpo, rloo, reinforcePp, gspo, cispo, bnpo, deltaL, litePpo, sapo],
   ...[dapo, copo, seedGrpo, egsw, canon, oblrPo],
-  ...[gmpo, tisGrpo, decoupledPpo, pfPpo, remix],
+  ...[gigpo, gmpo, tisGrpo, decoupledPpo, pfPpo, remix],
   ...[clipCov, klCov, epo, spine],
   ...[nft, rover, aStarPo, copg, shiq],
+  ...[dapo, copo, seedGrpo, egsw, canon, riskpo, oblrPo, grape, pear],
+  ...[clipCov, klCov, epo, spine],
 ];
 
 export const modifierDefinitions: readonly ModifierDefinition[] = [

@@ -266,6 +266,23 @@ describe("small messages", () => {
     );
   });
 
+  it("with branches that cannot be played are corrupt", () => {
+    const codec = messageCodec<{ phase: string; requests: object[] }>("AcquireReply");
+    const limits = { maxSteps: 1, deadlineSeconds: 1 };
+    const complaint = (branches: object): string =>
+      complaintOf(() =>
+        messages.acquireReply.decode(
+          codec.encode({ phase: "PHASE_RUNNING", requests: [{ limits, start: "START_RESET", branches }] }),
+        ),
+      );
+    expect(complaint({ states: 1, count: 0 })).toBe(
+      "RolloutRequest, branches: expected at least one branch from each state, got 0",
+    );
+    expect(complaint({ at: [5, 2], states: 2, count: 1 })).toBe(
+      "RolloutRequest, branches: expected the steps to branch at in rising order, got 5, 2",
+    );
+  });
+
   it("with whole numbers that a number does not hold are corrupt, wherever they stand", () => {
     const huge = 2 ** 60;
     const beyond = (name: string, message: object): string =>

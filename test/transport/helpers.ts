@@ -127,6 +127,13 @@ export const sampleBooks: Books = {
   inFlight: { rollouts: 1, steps: 0 },
 };
 
+/** `work` with branches, at steps of its own and at random. */
+function branching(work: RolloutRequest): RolloutRequest[] {
+  const somewhere = { at: "random" as const, states: 2, count: 3, maxSteps: 0 };
+  const here = { at: [0, 7, 2 ** 31], states: 3, count: 1, maxSteps: 2 ** 33 };
+  return [somewhere, here].map((branches) => ({ ...work, branches }));
+}
+
 /** A coordinator that answers from its fields, keeps the newest weights, and remembers what it was asked. */
 export class SmallCoordinator implements Control {
   readonly asked: unknown[] = [];
@@ -160,10 +167,12 @@ export class SmallCoordinator implements Control {
     this.asked.push(request);
     const work: RolloutRequest = {
       ...{ seat: request.seat, task: "ünïcode", group: 2 ** 33, member: 3, attempt: 2, seed: 0xffff_ffff },
-      ...{ start: "reset", limits: { maxSteps: 7, deadlineSeconds: 1.5 }, policyVersion: 5, exact: true },
+      ...{ start: "reset", limits: { maxSteps: 7, deadlineSeconds: 1.5 }, branches: null },
+      ...{ policyVersion: 5, exact: true },
       requestId: request.lastRequestId + 1,
     };
-    const requests = request.lastRequestId === 0 ? [] : [work, { ...work, start: "continue" as const }];
+    const requests =
+      request.lastRequestId === 0 ? [] : [work, { ...work, start: "continue" as const }, ...branching(work)];
     return Promise.resolve({ known: true, phase: "finished", learnerAddress: "", requests });
   }
 
