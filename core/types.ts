@@ -28,6 +28,8 @@ export interface RolloutColumns {
   readonly anchorIndices: Uint32Array;
   /** Distinct texts, as `joinAnchorTexts` joins them; [0] where there are no `anchorIndices` */
   readonly anchorTexts: Uint8Array;
+  /** [N·O] what the deterministic part of each step alone leads to; [0] where the environment does not say */
+  readonly postObservations: Float32Array;
   /** [N] log-probability under the distribution actually sampled, nats */
   readonly behaviorLogprobs: Float32Array;
   /** [N] */

@@ -31,6 +31,7 @@ export class EpisodeBuilder {
   private readonly actionMasks = new Growing((n) => new Uint8Array(n));
   private readonly anchors = new AnchorTable();
   private readonly anchorIndices = new Growing((n) => new Uint32Array(n));
+  private readonly postObservations = new Growing((n) => new Float32Array(n));
   private readonly logprobs = new Growing((n) => new Float32Array(n));
   private readonly rewards = new Growing((n) => new Float32Array(n));
   private readonly versions = new Growing((n) => new Uint32Array(n));
@@ -97,7 +98,9 @@ export class EpisodeBuilder {
 
   /** After the environment stepped. The row is over where the episode ended. */
   outcome(): void {
-    const { environment, instance: i } = this;
+    const { environment, instance: i, observationWidth: o } = this;
+    const { postDecisionObservations } = environment;
+    if (postDecisionObservations !== null) this.postObservations.push(postDecisionObservations, i * o, o);
     this.rewards.push(environment.rewards, i);
     this.rewardSum += environment.rewards[i]!;
     this.length++;
@@ -131,6 +134,7 @@ export class EpisodeBuilder {
       actionMasks: this.actionMasks.whole(),
       anchorIndices: this.anchorIndices.whole(),
       anchorTexts: this.anchors.texts(),
+      postObservations: this.postObservations.whole(),
       behaviorLogprobs: this.logprobs.whole(),
       rewards: this.rewards.whole(),
       mask: new Uint8Array(length).fill(1),

@@ -39,6 +39,7 @@ interface Row {
   readonly observations: readonly number[];
   readonly actions: Int32Array;
   readonly rewards: readonly number[];
+  readonly posts: readonly number[];
   readonly logprobs: Float32Array;
   readonly final: readonly number[];
   readonly memory: Float32Array;
@@ -57,6 +58,7 @@ function rowsOf(c: RolloutColumns): Row[] {
       observations: [...c.observations.subarray(from * o, to * o)],
       actions: (c.actions as Int32Array).slice(from, to),
       rewards: [...c.rewards.subarray(from, to)],
+      posts: [...c.postObservations.subarray(from * o, to * o)],
       logprobs: c.behaviorLogprobs.slice(from, to),
       final: [...c.finalObservations.subarray(row * o, (row + 1) * o)],
       memory: c.initialStates.slice(row * s, (row + 1) * s),
@@ -78,16 +80,17 @@ async function playOne(
 
 /** Plays `actions` in `environment`, whose only instance has been reset or restored. */
 function replay(environment: VectorEnvironment, actions: Int32Array) {
-  const [observations, rewards]: number[][] = [[], []];
+  const [observations, rewards, posts]: number[][] = [[], [], []];
   let ended = false;
   for (const action of actions) {
     expect(ended).toBe(false);
     observations!.push(...environment.observations);
     void environment.step(Int32Array.of(action), Uint8Array.of(1));
     rewards!.push(environment.rewards[0]!);
+    posts!.push(...(environment.postDecisionObservations ?? []));
     ended = environment.terminated[0] === 1 || environment.truncated[0] === 1;
   }
-  return { observations: observations!, rewards: rewards!, ended };
+  return { observations: observations!, rewards: rewards!, posts: posts!, ended };
 }
 
 describe("an episode with branches", () => {
@@ -109,12 +112,13 @@ describe("an episode with branches", () => {
           void environment.reset(Uint32Array.of(main.seed));
           replay(environment, main.actions.subarray(0, branch.at));
           void environment.restore!(0, environment.snapshot!(0) as Uint8Array, branch.seed);
-          const { observations, rewards, ended } = replay(environment, branch.actions);
+          const { observations, rewards, posts, ended } = replay(environment, branch.actions);
           expect(branch.observations).toEqual(observations);
           expect(branch.observations.slice(0, width)).toEqual(
             main.observations.slice(branch.at * width, (branch.at + 1) * width),
           );
           expect(branch.rewards).toEqual(rewards.map(Math.fround));
+          expect(branch.posts).toEqual(posts);
           expect(ended).toBe(true);
           expect(branch.final).toEqual([...environment.finalObservations]);
           expect(branch.terminated).toBe(environment.terminated[0]);
