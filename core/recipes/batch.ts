@@ -7,7 +7,8 @@ import { rowCount, stepCount } from "../types.js";
 
 export type ColumnSet = Readonly<Record<string, Float64Array>>;
 
-export type StepInputs = Required<Pick<EngineInputs, "steps" | "observations" | "actions" | "actionMasks">>;
+export type StepInputs = Required<Pick<EngineInputs, "steps" | "observations" | "actions" | "actionMasks">> &
+  Pick<EngineInputs, "postObservations">;
 
 /**
  * N steps in R ragged rows. Always present: step columns `rewards`, `behaviorLogprobs` (of the policy that acted),
@@ -114,6 +115,14 @@ export function assembleBatch(rollouts: readonly Rollout[], version = 0): Batch 
         f32,
         all((c) => c.observations),
       ),
+      ...(columns.every((c) => c.postObservations.length > 0)
+        ? {
+            postObservations: concat(
+              f32,
+              all((c) => c.postObservations),
+            ),
+          }
+        : {}),
       actions: concat<Float32Array | Int32Array>(
         integerActions ? (n) => new Int32Array(n) : f32,
         all((c) => c.actions),

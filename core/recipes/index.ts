@@ -35,6 +35,8 @@ import { tis } from "./modifiers/tis.js";
 import { pfPpo } from "./pf-ppo.js";
 import { nft } from "./nft.js";
 import { pear } from "./pear.js";
+import { pdppo } from "./pdppo.js";
+import { pmoe } from "./pmoe.js";
 import { ppo } from "./ppo.js";
 import { ppoKl } from "./ppo-kl.js";
 import { ppoMax } from "./ppo-max.js";
@@ -56,7 +58,7 @@ import { trpo } from "./trpo.js";
 import { vtrace } from "./vtrace.js";
 
 export const recipeDefinitions: readonly RecipeDefinition[] = [
-  ...[ppo, ppoKl, ppoMax, spoSimple, taypo, tPpo, trpo, vtrace],
+  ...[ppo, pdppo, pmoe, ppoKl, ppoMax, spoSimple, taypo, tPpo, trpo, vtrace],
   ...[grpo, drGrpo, rloo, reinforcePp, gspo, cispo, bnpo, deltaL, litePpo, sapo],
   ...[dapo, copo, seedGrpo, egsw, canon, oblrPo],
   ...[gigpo, gmpo, tisGrpo, decoupledPpo, pfPpo, remix],
@@ -116,6 +118,7 @@ export function resolveRecipe(choice: Choice & { readonly modifiers?: readonly C
 /** What a run gives a recipe to work with. */
 function offersOf({ groups, reference, model }: RunFile, spec: EnvironmentSpec): Set<Requirement> {
   const { observationSpace, actionSpace } = spec;
+  const mixture = actionSpace.kind === "box" && model.distribution === "mixture";
   const offers: Readonly<Record<Requirement, boolean>> = {
     groups: groups !== null,
     value: model.critic,
@@ -124,7 +127,10 @@ function offersOf({ groups, reference, model }: RunFile, spec: EnvironmentSpec):
     anchorNames: spec.anchorKeys === true,
     snapshots: spec.snapshots === true,
     discrete: actionSpace.kind === "discrete",
-    exactKl: actionSpace.kind !== "multiDiscrete",
+    exactKl: actionSpace.kind === "discrete" || (actionSpace.kind === "box" && !mixture),
+    mixture,
+    postDecision:
+      spec.postDecisionStates === true && model.critic && model.kind === "mlp" && model.postDecisionCritic,
     separateCritic: model.kind === "mlp",
   };
   return new Set((Object.keys(offers) as Requirement[]).filter((name) => offers[name]));

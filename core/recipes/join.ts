@@ -21,7 +21,7 @@ function appendColumns(a: ColumnSet, b: ColumnSet): ColumnSet {
 /** The rows of `a`, then those of `b`, with the columns that both have and without anchors. */
 export function joinBatches(a: Batch, b: Batch): Batch {
   const [first, second] = [a.inputs, b.inputs];
-  const both = <T extends Numbers>(x: T | null, y: T | null): T | null =>
+  const both = <T extends Numbers>(x: T | null = null, y: T | null = null): T | null =>
     x === null || y === null ? null : append(x, y);
   const offsets = new Uint32Array(rowCount(a) + rowCount(b) + 1);
   offsets.set(a.offsets);
@@ -38,6 +38,7 @@ export function joinBatches(a: Batch, b: Batch): Batch {
     inputs: {
       steps: first.steps + second.steps,
       observations: append(first.observations, second.observations),
+      postObservations: both(first.postObservations, second.postObservations),
       actions: both<Float32Array | Int32Array>(first.actions, second.actions),
       actionMasks: both(first.actionMasks, second.actionMasks),
     },

@@ -18,13 +18,20 @@ const PARAMS: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
   nft: { successScore: 20 },
 };
 
+/** Where CartPole or a plain network will not do. */
+const RUNS: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
+  pmoe: { environment: { id: "Pendulum-v1" }, model: { hidden: [16], distribution: "mixture" } },
+  pdppo: { environment: { id: "FrozenLake-v1" }, model: { hidden: [16], postDecisionCritic: true } },
+};
+
 describe("recipe", () => {
-  it.each(recipeDefinitions.map(({ id }) => id))("%s trains CartPole for 3,000 steps", async (id) => {
+  it.each(recipeDefinitions.map(({ id }) => id))("%s trains for 3,000 steps", async (id) => {
     const { requires } = resolveRecipe({ id, params: {} });
     const groups = requires.includes("groups") ? { size: 4, tasks: 100 } : null;
     const reference = requires.includes("reference") ? {} : null;
     const params = { batchSteps: 500, ...PARAMS[id] };
-    await place.runFile({ recipe: { id, params }, groups, reference, stop: { envSteps: 3000 } });
+    const run = { recipe: { id, params }, groups, reference, stop: { envSteps: 3000 } };
+    await place.runFile({ ...run, ...RUNS[id] });
     const { code, stdout } = await place.run("train", "run.yaml", "--json");
     expect(code).toBe(0);
     const finished = finishedOf(JSON.parse(stdout.trim().split("\n").pop()!) as RunEvent);
