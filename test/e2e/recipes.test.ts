@@ -28,14 +28,21 @@ const PARAMS: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
   polychromic: { maxScore: 500 },
 };
 
+/** Where CartPole or a plain network will not do. */
+const PLACES: Partial<Record<Requirement, Readonly<Record<string, unknown>>>> = {
+  anchors: { environment: { id: "FrozenLake-v1" } },
+  mixture: { environment: { id: "Pendulum-v1" }, model: { hidden: [16], distribution: "mixture" } },
+  postDecision: { environment: { id: "FrozenLake-v1" }, model: { hidden: [16], postDecisionCritic: true } },
+};
+
 /** What a method needs beside the settings that all have. */
 function settingsFor(requires: readonly Requirement[]): Readonly<Record<string, unknown>> {
-  const anchors = requires.includes("anchors");
   return {
-    environment: { id: anchors ? "FrozenLake-v1" : "CartPole-v1" },
+    ...{ environment: { id: "CartPole-v1" }, model: { hidden: [16] } },
     groups: requires.includes("groups") ? { size: 4, tasks: 100 } : null,
     reference: requires.includes("reference") ? {} : null,
-  };
+    ...Object.assign({}, ...requires.map((requirement) => PLACES[requirement] ?? {})),
+  } as Readonly<Record<string, unknown>>;
 }
 
 describe("recipe", () => {
@@ -44,7 +51,7 @@ describe("recipe", () => {
     const { requires } = resolveRecipe({ id, params });
     const { finished, events } = await runInProcess(
       {
-        ...{ run: { name: "recipe", seed: 7 }, recipe: { id, params }, model: { hidden: [16] } },
+        ...{ run: { name: "recipe", seed: 7 }, recipe: { id, params } },
         ...{ actors: { fragmentSteps: 32 }, stop: { envSteps: 3000 } },
         ...settingsFor(requires),
       },
