@@ -1,9 +1,8 @@
 /**
  * Discount-v1: the first action chooses between a small reward at once and 1 after `delay` further steps; both ways are
- * equally long, the actions on them have no effect. V(start) = max(now, γ^delay), and γ^k with k steps to go to the
- * reward. It catches a discount that is not applied, or applied once too often, and values that are not bootstrapped:
- * best return 1 where γ^delay > `now`, but the return of the best policy is `now` where γ^delay < `now`, and that of
- * one that cannot look ahead in any case.
+ * equally long, and the actions on them have no effect. V(start) = max(`now`, γ^delay), V = γ^k with k steps to go to
+ * the reward. The best policy waits where γ^delay > `now`, for a return of 1, and else does not, for `now`. It catches
+ * values that are not bootstrapped (never waits) and a discount that is not applied (always waits).
  */
 import { z } from "zod";
 import type { EnvironmentDefinition, EnvironmentSpec } from "../../core/env/environment.js";
