@@ -1,9 +1,8 @@
 /**
  * Memory-v1: a cue, left or right, is shown at the first step only; a corridor follows, then a junction at which the
  * action must be the cue's. Reward 1 for the right choice, −1 for the wrong one, else 0 (the T-maze of Bakker 2002,
- * "Reinforcement learning with long short-term memory", without the walking). It catches memory that is lost, mixed up
- * between instances or carried over an end of an episode, in acting and in training. Best return 1 with memory, 0
- * without.
+ * "Reinforcement learning with long short-term memory", without the walking). It catches memory that is lost from
+ * step to step, in acting or in training, or is another instance's. Best return 1 with memory, 0 without.
  */
 import { z } from "zod";
 import type { EnvironmentDefinition, EnvironmentSpec } from "../../core/env/environment.js";

@@ -1,9 +1,9 @@
 /**
- * Truncation-v1: every step pays 1; after `limit` steps the episode is cut, which nothing shows beforehand. The other
- * action leaves for good with `exit` as the last reward. A cut is no end: V = 1/(1 − γ) for staying, at every step, so
- * that with γ = 0.9 and the defaults staying (10) is better than leaving (7.5), and its return is `limit`. It catches
- * truncation that is taken for termination: staying would then be worth 1/(1 − γ·(1 − 1/limit)) ≈ 5.3 on average, and
- * leaving better.
+ * Truncation-v1: the first action chooses between leaving, for `exit`, and staying, where every step pays 1 and further
+ * actions have no effect. After `limit` steps the episode is cut, which nothing shows beforehand. A cut is no end:
+ * staying is worth V = 1/(1 − γ) at every step, with γ = 0.9 10 and so more than the default `exit`, for a return of
+ * `limit`. It catches truncation that is taken for termination: staying would then be worth at most
+ * (1 − γ^limit)/(1 − γ) ≈ 6.5, and leaving better.
  */
 import { z } from "zod";
 import type { EnvironmentDefinition, EnvironmentSpec } from "../../core/env/environment.js";
@@ -18,14 +18,15 @@ const params = z.strictObject({
 });
 type TruncationParams = z.output<typeof params>;
 
+/** States: 0 the choice, 1 staying. */
 export function truncationProblem({ exit }: Pick<TruncationParams, "exit">): TabularProblem {
   return {
-    states: 1,
+    states: 2,
     actions: 2,
     starts: [0],
     transitions(state, action) {
-      const leaves = action === LEAVE;
-      return [{ probability: 1, next: state, reward: leaves ? exit : 1, terminated: leaves }];
+      const leaves = state === 0 && action === LEAVE;
+      return [{ probability: 1, next: 1, reward: leaves ? exit : 1, terminated: leaves }];
     },
   };
 }
@@ -35,7 +36,7 @@ export const truncation: EnvironmentDefinition<TruncationParams> = {
   params,
   spec: ({ limit }): EnvironmentSpec => ({
     id: "Truncation-v1",
-    observationSpace: discrete(1),
+    observationSpace: discrete(2),
     actionSpace: discrete(2),
     maxEpisodeSteps: limit,
     rewardThreshold: 0.95 * limit,

@@ -117,12 +117,13 @@ describe("Truncation-v1", () => {
     const problem = truncationProblem({ exit: 7.5 });
     const { values, best } = solve(problem, 0.9);
     expect(values[0]).toBeCloseTo(10, 8);
-    expect(best).toEqual([0]);
-    // One step in ten ends: as if the discount were smaller.
-    const cut = solve(problem, 0.9 * 0.9);
-    expect(cut.values[0]).toBe(7.5);
-    expect(1 / (1 - 0.81)).toBeCloseTo(5.26, 2);
-    expect(cut.best).toEqual([1]);
+    expect(values[1]).toBeCloseTo(10, 8);
+    expect(best[0]).toBe(0);
+    // What is paid until the cut, from the start and on average over the nine steps that look alike.
+    expect((1 - 0.9 ** 10) / 0.1).toBeLessThan(7.5);
+    const cut = solve(problem, (0.9 * 8) / 9);
+    expect(cut.values[1]).toBeCloseTo(5, 8);
+    expect(cut.best[0]).toBe(1);
   });
 
   it("pays 10 to who stays, cut and not ended, and 7.5 to who leaves", async () => {
