@@ -19,12 +19,13 @@ const PARAMS: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
 };
 
 describe("recipe", () => {
-  it.each(recipeDefinitions.map(({ id }) => id))("%s trains CartPole for 3,000 steps", async (id) => {
+  it.each(recipeDefinitions.map(({ id }) => id))("%s trains for 3,000 steps", async (id) => {
     const { requires } = resolveRecipe({ id, params: {} });
     const groups = requires.includes("groups") ? { size: 4, tasks: 100 } : null;
     const reference = requires.includes("reference") ? {} : null;
     const params = { batchSteps: 500, ...PARAMS[id] };
-    await place.runFile({ recipe: { id, params }, groups, reference, stop: { envSteps: 3000 } });
+    const environment = { id: requires.includes("anchors") ? "KeyDoor-v1" : "CartPole-v1" };
+    await place.runFile({ environment, recipe: { id, params }, groups, reference, stop: { envSteps: 3000 } });
     const { code, stdout } = await place.run("train", "run.yaml", "--json");
     expect(code).toBe(0);
     const finished = finishedOf(JSON.parse(stdout.trim().split("\n").pop()!) as RunEvent);
