@@ -1,18 +1,20 @@
 /**
- * Decoupled clip and dynamic sampling (Yu et al. 2025, DAPO, arXiv:2503.14476): GRPO with a wider clip above, every step
- * counted the same, only groups that differ in score, and a soft penalty for rows that come near the limit of length.
+ * Decoupled clip and dynamic sampling (Yu et al. 2025, DAPO, arXiv:2503.14476): GRPO with a wider clip above, every
+ * step counted the same, only groups that differ in score, and a soft penalty for rows that come near the limit of
+ * length.
  *
  *   A_i = (r_i − mean_g) / (std_g + ε), r_i with min(−factor·(L_i − (L_max − buffer))/buffer, 0) added
  *   loss = token-mean of dualClip(ρ_t, A_i; 0.2, 0.28, c = 10)
  *
- * Paper: L_max 20480, buffer 4096, factor 1; here rows have no penalty before maxLength is set, for how long is too long
- * only the task says. Traps: whether a group enters is decided by scores without penalty; a row longer than L_max loses more than
- * the factor (as in verl). verl gives up after 10 batches of samples, each three times a training batch. Source
- * confidence: exact (verl's recipe).
+ * Paper: L_max 20480, buffer 4096, factor 1; here rows have no penalty before maxLength is set, for how long is too
+ * long only the task says. Traps: whether a group enters is decided by scores without penalty; a row longer than L_max
+ * loses more than the factor (as in verl). verl gives up after 10 batches of samples, each three times a training
+ * batch; here groups then enter as they are. Source confidence: exact (verl's recipe).
  */
 import { z } from "zod";
 import { tokenMean } from "../algo/aggregate.js";
 import { standardizedByGroup } from "./advantages.js";
+import { maxFilteredBatches, scoresDiffer } from "./filters.js";
 import {
   clippedSurrogate,
   clipWindow,
@@ -23,7 +25,7 @@ import {
   windowOf,
 } from "./group-recipe.js";
 import { maskTruncated, penalizeOverlong } from "./overlong.js";
-import type { GroupFilter, RecipeDefinition } from "./recipe.js";
+import type { RecipeDefinition } from "./recipe.js";
 
 const steps = z.int().min(1).max(1e8);
 const params = z.strictObject({
@@ -35,12 +37,7 @@ const params = z.strictObject({
     .boolean()
     .default(true)
     .describe("Leave out groups whose rows all have the same score"),
-  maxFilteredBatches: z
-    .number()
-    .positive()
-    .max(1e6)
-    .default(30)
-    .describe("Batches' worth of steps left out in a row before groups enter as they are"),
+  maxFilteredBatches,
   maxLength: steps
     .nullable()
     .default(null)
@@ -49,15 +46,6 @@ const params = z.strictObject({
   overlongPenalty: z.number().min(0).default(1).describe("Penalty at maxLength, in units of score"),
   overlongFilter: z.boolean().default(false).describe("Learn nothing from rows that a limit of steps cut"),
 });
-
-/** Keeps a group whose scores differ, and a row alone. */
-function scoresThatDiffer(maxBatches: number): GroupFilter {
-  return {
-    reason: "equal-scores",
-    keep: (scores) => scores.length < 2 || scores.some((score) => score !== scores[0]),
-    maxBatches,
-  };
-}
 
 export const dapo: RecipeDefinition<z.output<typeof params>> = {
   id: "dapo",
@@ -76,6 +64,6 @@ export const dapo: RecipeDefinition<z.output<typeof params>> = {
       window: windowOf(p),
     });
     if (!p.filterEqualScores) return recipe;
-    return { ...recipe, sampler: { ...recipe.sampler, filter: scoresThatDiffer(p.maxFilteredBatches) } };
+    return { ...recipe, sampler: { ...recipe.sampler, filter: scoresDiffer(p.maxFilteredBatches) } };
   },
 };

@@ -4,6 +4,7 @@ import { parseStrict, suggestion } from "../config/validate.js";
 import type { EnvironmentSpec } from "../env/environment.js";
 import { SkeinError } from "../errors.js";
 import { checkRecipe, checkRequirements } from "./check.js";
+import { ares } from "./ares.js";
 import { aStarPo } from "./a-star-po.js";
 import { bnpo } from "./bnpo.js";
 import { canon } from "./canon.js";
@@ -57,12 +58,10 @@ import { vtrace } from "./vtrace.js";
 export const recipeDefinitions: readonly RecipeDefinition[] = [
   ...[ppo, ppoKl, ppoMax, spoSimple, taypo, trpo, vtrace],
   ...[grpo, drGrpo, rloo, reinforcePp, gspo, cispo, bnpo, deltaL, litePpo, sapo],
-  ...[dapo, copo, seedGrpo, egsw, canon, oblrPo],
+  ...[dapo, copo, seedGrpo, egsw, canon, riskpo, oblrPo, grape, pear, ares],
   ...[gigpo, gmpo, tisGrpo, decoupledPpo, pfPpo, remix],
   ...[clipCov, klCov, epo, spine],
   ...[nft, rover, aStarPo, copg, shiq],
-  ...[dapo, copo, seedGrpo, egsw, canon, riskpo, oblrPo, grape, pear],
-  ...[clipCov, klCov, epo, spine],
 ];
 
 export const modifierDefinitions: readonly ModifierDefinition[] = [

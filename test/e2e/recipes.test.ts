@@ -1,8 +1,10 @@
-/** Every method trains for real: processes, sockets, an environment. What it computes is for test/recipes to say. */
+/** Every method trains for real: services, threads, an environment. What it computes is for test/recipes to say. */
+import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import type { RunEvent } from "../../core/progress.js";
 import { recipeDefinitions, resolveRecipe } from "../../core/recipes/index.js";
-import { finishedOf, Workplace } from "./skein.js";
+import type { Requirement } from "../../core/recipes/recipe.js";
+import { runInProcess } from "./in-process.js";
+import { Workplace } from "./skein.js";
 
 let place: Workplace;
 beforeEach(async () => {
@@ -12,25 +14,59 @@ afterEach(async () => {
   await place.clear();
 });
 
+/** Of CartPole's returns, for methods that have to know what failure and success are. */
+const RETURNS = { minScore: 0, maxScore: 500 };
+
 /** Where defaults are for other tasks than CartPole, or for longer runs. */
 const PARAMS: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
   "a-star-po": { valueBatches: 2 },
+  ares: { successScore: 20 },
+  bnpo: RETURNS,
   nft: { successScore: 20 },
+  pear: RETURNS,
 };
+
+/** What a method needs beside the settings that all have. */
+function settingsFor(requires: readonly Requirement[]): Readonly<Record<string, unknown>> {
+  const anchors = requires.includes("anchors");
+  return {
+    environment: { id: anchors ? "FrozenLake-v1" : "CartPole-v1" },
+    groups: requires.includes("groups") ? { size: 4, tasks: 100 } : null,
+    reference: requires.includes("reference") ? {} : null,
+  };
+}
 
 describe("recipe", () => {
   it.each(recipeDefinitions.map(({ id }) => id))("%s trains for 3,000 steps", async (id) => {
-    const { requires } = resolveRecipe({ id, params: {} });
-    const groups = requires.includes("groups") ? { size: 4, tasks: 100 } : null;
-    const reference = requires.includes("reference") ? {} : null;
     const params = { batchSteps: 500, ...PARAMS[id] };
-    const environment = { id: requires.includes("anchors") ? "KeyDoor-v1" : "CartPole-v1" };
-    await place.runFile({ environment, recipe: { id, params }, groups, reference, stop: { envSteps: 3000 } });
-    const { code, stdout } = await place.run("train", "run.yaml", "--json");
-    expect(code).toBe(0);
-    const finished = finishedOf(JSON.parse(stdout.trim().split("\n").pop()!) as RunEvent);
+    const { requires } = resolveRecipe({ id, params });
+    const { finished, events } = await runInProcess(
+      {
+        ...{ run: { name: "recipe", seed: 7 }, recipe: { id, params }, model: { hidden: [16] } },
+        ...{ actors: { fragmentSteps: 32 }, stop: { envSteps: 3000 } },
+        ...settingsFor(requires),
+      },
+      join(place.folder, "run"),
+    );
+    const said = events.flatMap((event) =>
+      event.event === "notice" && event.level !== "info" ? [event.message] : [],
+    );
+    expect(finished, said.join("; ")).toMatchObject({ reason: "steps" });
     expect(finished.envSteps).toBeGreaterThanOrEqual(3000);
-    expect(finished.updates).toBeGreaterThan(0);
+    expect(finished.updates, said.join("; ")).toBeGreaterThan(0);
+  });
+
+  it("that cannot use the scores it is given ends the run, and says what to set", async () => {
+    await place.runFile({
+      recipe: { id: "bnpo", params: { batchSteps: 500 } },
+      groups: { size: 4, tasks: 100 },
+      stop: { envSteps: 3000 },
+    });
+    const { code, stdout } = await place.run("train", "run.yaml");
+    expect(code).toBe(1);
+    expect(stdout).toMatch(
+      /recipe bnpo needs scores from 0 \(failure\) to 1 \(success\), got \d+: set recipe\.params/,
+    );
   });
 });
 

@@ -26,9 +26,11 @@ import {
 /** Where defaults would leave the method idle on a small batch, or choose by chance. */
 const PARAMS: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
   "a-star-po": { beta2: 0.3 },
+  ares: { form: "released", successScore: 0.5, windowSteps: 2, windowQuantile: 0.7 },
   // Every candidate is left out: no order of steps decides.
   "clip-cov": { share: 1, covLow: 0.05, clipLow: 0.1, clipHigh: 0.1 },
   epo: { entropyCoefficient: 0.5, bandLow: 0.8, bandHigh: 1.2 },
+  grape: { rubrics: [{ score: "right", confidence: "sure" }, { score: "short" }] },
   gspo: { clipLow: 0.05, clipHigh: 0.05 },
   "kl-cov": { share: 0.3 },
   nft: { successScore: 0 },
@@ -37,6 +39,9 @@ const PARAMS: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
 
 /** Their surrogate holds a part of its own loss constant, which central differences of that loss cannot see. */
 const HELD = new Set(["cispo", "nft"]);
+
+/** They draw rows by chance: another order of rows, another draw. */
+const DRAWN = new Set(["pf-ppo"]);
 
 const recipes: readonly (readonly [string, Recipe])[] = recipeDefinitions.map(({ id }) => [
   id,
@@ -79,16 +84,17 @@ describe.each(recipes)("%s", (id, recipe) => {
   const batch = groupsFor(recipe, 11);
   const evaluation = evaluateGroups(recipe, batch);
   const { loss, cotangents } = evaluation;
+  const columns = [...new Set(recipe.terms.filter((term) => term.coefficient !== 0).map(({ on }) => on))];
 
   it("trains on the fixture at all", () => {
-    for (const name of new Set(recipe.terms.map(({ on }) => on))) {
+    for (const name of columns) {
       const column = cotangents[name]!;
       expect(column.every(Number.isFinite)).toBe(true);
       expect(column.filter((x) => x !== 0).length, name).toBeGreaterThan(batch.mask.length / 8);
     }
   });
 
-  it("does not ask in which order rows come", () => {
+  it.skipIf(DRAWN.has(id))("does not ask in which order rows come", () => {
     const order = Uint32Array.from(batch.terminated, (_, row) => row);
     new Random(5).shuffle(order);
     const moved = selectRows(withCotangents(batch, cotangents), order);
@@ -116,18 +122,18 @@ describe.each(recipes)("%s", (id, recipe) => {
     const found = evaluateGroups(recipe, withColumns(batch, { step }));
     expect(Math.abs(found.loss - loss)).toBeLessThan(1e-12);
     expectSame(found.cotangents, cotangents, 1e-12);
-    const { policy, ...narrow } = cotangents;
-    for (const column of Object.values(narrow)) {
-      expect(column.every((x, t) => batch.mask[t] === 1 || x === 0)).toBe(true);
+    const { mask } = derivedFrom(recipe, batch);
+    for (const column of Object.values(cotangents)) {
+      const width = column.length / mask.length;
+      expect(column.every((x, k) => mask[Math.floor(k / width)] === 1 || x === 0)).toBe(true);
     }
-    expect(policy?.every((x, k) => batch.mask[Math.floor(k / 3)] === 1 || x === 0) ?? true).toBe(true);
   });
 
   it.skipIf(HELD.has(id))("has the slopes of its loss, with what it derives held constant", () => {
     const readings = readingsOf(recipe, batch);
     const derived = derivedFrom(recipe, batch, readings);
     const h = 2 ** -9;
-    for (const name of new Set(recipe.terms.map(({ on }) => on))) {
+    for (const name of columns) {
       const base = stepColumn(derived, liveName(name));
       const size = cotangents[name]!.reduce((most, x) => Math.max(most, Math.abs(x)), 0);
       let kinks = 0;
@@ -178,20 +184,32 @@ describe.each(recipes)("%s", (id, recipe) => {
   });
 });
 
-/** Baselines that take a constant away from scores. */
-const SHIFT = [
+/** Those that divide by a deviation. */
+const SCALE = [
   "grpo",
-  "dr-grpo",
-  "rloo",
   "gspo",
   "cispo",
   "delta-l",
   "lite-ppo",
   "sapo",
   "reinforce-pp",
-].concat(["clip-cov", "kl-cov", "epo", "rover", "copg"]);
-/** Those that divide by a deviation as well. */
-const SCALE = ["grpo", "gspo", "cispo", "delta-l", "lite-ppo", "sapo", "reinforce-pp", "epo"];
+  "epo",
+  "dapo",
+  "egsw",
+].concat(["gmpo", "tis", "remix"]);
+/** Those and others that take a baseline away. */
+const SHIFT = [
+  ...SCALE,
+  "dr-grpo",
+  "rloo",
+  "clip-cov",
+  "kl-cov",
+  "rover",
+  "copg",
+  "canon",
+  "seed-grpo",
+  "oblr-po",
+];
 
 const changed = (batch: Batch, score: (x: number) => number): Batch =>
   withColumns(batch, { row: { score: batch.row["score"]!.map(score) } });
@@ -213,10 +231,10 @@ describe("scores", () => {
       changed(batch, (r) => 4 * r),
     ).cotangents;
     // But for the ε added to deviations.
-    expectSame(found, evaluateGroups(recipe, batch).cotangents, 1e-6);
+    expectSame(found, evaluateGroups(recipe, batch).cotangents, 1e-5);
   });
 
-  it.each(cases.filter(([id]) => ["dr-grpo", "rloo"].includes(id)))(
+  it.each(cases.filter(([id]) => ["dr-grpo", "rloo", "seed-grpo", "canon", "oblr-po"].includes(id)))(
     "of %s scale its gradient (%i)",
     (_id, seed, recipe) => {
       const batch = groupsFor(recipe, seed);
