@@ -105,7 +105,8 @@ export function writeNumbers(
 ): string | null {
   const names = Object.keys(out);
   if (given === undefined && names.length === 0) return null;
-  const described = `{ ${names.join(", ")} } as the environment's description says under ${DESCRIBED[field]}`;
+  const named = names.length === 0 ? "none" : `{ ${names.join(", ")} }`;
+  const described = `${named}, as the environment's description says under ${DESCRIBED[field]}`;
   if (typeof given !== "object" || given === null) return `${field} is ${show(given)}, expected ${described}`;
   const numbers = given as Readonly<Record<string, unknown>>;
   const unknown = Object.keys(numbers).find((name) => !names.includes(name));

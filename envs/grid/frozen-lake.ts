@@ -76,6 +76,7 @@ function define(
     maxEpisodeSteps,
     rewardThreshold,
     snapshots: true,
+    stepExtras: ["actionValid"],
     postDecisionStates: true,
   };
   return {

@@ -25,7 +25,7 @@ export interface TabularProblem {
   postDecision?(state: number, action: number): number;
 }
 
-/** State: the number of the state. */
+/** State: the number of the state. Its specs say `stepExtras: ["actionValid"]`. */
 export class TabularEnvironment extends ArrayEnvironment {
   private readonly position: Float64Array;
   /** Transitions of (state, action) are first[row] … first[row+1]−1 with row = state·actions + action. */
@@ -37,6 +37,8 @@ export class TabularEnvironment extends ArrayEnvironment {
   private readonly ends: Uint8Array;
   /** [states · actions] 1 = the action can lead to another state */
   private readonly changes: Uint8Array;
+  /** 0 = the action cannot lead to another state */
+  private readonly actionValid: Float64Array;
 
   constructor(
     spec: EnvironmentSpec,
@@ -44,6 +46,7 @@ export class TabularEnvironment extends ArrayEnvironment {
     private readonly problem: TabularProblem,
   ) {
     super(spec, count, 1);
+    this.actionValid = this.stepExtras["actionValid"]!;
     this.position = this.state[0]!;
     const rows = Array.from({ length: problem.states * problem.actions }, (_, row) =>
       problem.transitions(Math.floor(row / problem.actions), row % problem.actions),
@@ -79,6 +82,7 @@ export class TabularEnvironment extends ArrayEnvironment {
       const draw = this.random[i]!.uniform();
       while (t < last && this.cumulative[t]! <= draw) t++;
     }
+    this.actionValid[i] = this.changes[row]!;
     this.position[i] = this.next[t]!;
     this.rewards[i] = this.reward[t]!;
     this.terminated[i] = this.ends[t]!;

@@ -146,6 +146,20 @@ describe("a rollout", () => {
     );
   });
 
+  it("has the numbers that its environment gives", () => {
+    const numbers = withColumns({
+      ...{ stepExtras: { way: new Float32Array(4) }, rowCounters: { ups: Float32Array.of(NaN) } },
+    });
+    const spec = { ...SPEC, stepExtras: ["way"], counters: ["ups"] };
+    expect(complaintOf(numbers, { spec })).toBeNull();
+    expect(complaintOf(numbers, { spec: { ...spec, stepExtras: ["way", "speed"] } })).toBe(
+      "shape: expected the step extra speed, got none",
+    );
+    expect(complaintOf(numbers, { spec: { ...spec, counters: ["downs"] } })).toBe(
+      "shape: expected the row counter downs, got none",
+    );
+  });
+
   it("is refused with one number that is not finite, in whichever column", () => {
     const columns = {
       ...{ stateWidth: 1, initialStates: Float32Array.of(0) },
