@@ -96,7 +96,9 @@ export function createProgram(host: CommandHost): Program {
     .option("--json", "one JSON object", false)
     .action(action(async () => (await import("./commands/inspect.js")).inspect));
 
-  const recipes = program.command("recipes").description("the methods that a run file can name");
+  const recipes = program
+    .command("recipes")
+    .description("the methods and modifiers that a run file can name");
   recipes
     .command("list", { isDefault: true })
     .description("all of them, with what they need")
@@ -105,7 +107,7 @@ export function createProgram(host: CommandHost): Program {
   recipes
     .command("show")
     .description("one of them resolved: its slots, and its parameters with their defaults")
-    .argument("<id>", "the recipe")
+    .argument("<id>", "the recipe or modifier")
     .option("--json", "one JSON object", false)
     .action(action(async () => (await import("./commands/recipes.js")).showRecipe));
 

@@ -28,6 +28,8 @@ export interface RolloutColumns {
   readonly anchorIndices: Uint32Array;
   /** Distinct texts, as `joinAnchorTexts` joins them; [0] where there are no `anchorIndices` */
   readonly anchorTexts: Uint8Array;
+  /** [N·O] what the deterministic part of each step alone leads to; [0] where the environment does not say */
+  readonly postObservations: Float32Array;
   /** [N] log-probability under the distribution actually sampled, nats */
   readonly behaviorLogprobs: Float32Array;
   /** [N] */
@@ -52,11 +54,15 @@ export interface RolloutColumns {
   readonly stopReasons: Uint8Array;
   /** [R] same number = same trajectory, within one actor seat */
   readonly trajectoryIds: Uint32Array;
-  /** [R] seed of the instance the row comes from */
+  /** [R] seed of the instance the row comes from; of a branch that of its random stream */
   readonly seeds: Uint32Array;
   /** [N] each: value, entropy and whatever else a recipe asks actors to emit */
   readonly stepExtras: Readonly<Record<string, Float32Array>>;
-  /** [R] each: `episodeReturn` and `episodeLength` (NaN where the row ends no episode), tool calls … */
+  /**
+   * [R] each: `episodeReturn` and `episodeLength` (NaN where the row ends no episode, or is a branch), tool calls … Where
+   * branches are played `branchAt`, the step of the rollout's first row at which the row branches off, and
+   * `branchNumber`, 0 … count−1 (both NaN in that first row).
+   */
   readonly rowCounters: Readonly<Record<string, Float32Array>>;
 }
 
@@ -71,7 +77,7 @@ export interface WorkKey {
   readonly member: number;
 }
 
-/** What an actor delivers: one fragment of its vector environment, or one episode of a group's member. */
+/** What an actor delivers: one fragment of its vector environment, or one episode of a group's member and its branches. */
 export interface Rollout extends WorkKey {
   readonly runId: string;
   /** `rolloutIdOf` of the request it answers: the same attempt has the same id, however often it is delivered. */
@@ -94,6 +100,24 @@ export interface WorkLimits {
   readonly deadlineSeconds: number;
 }
 
+/**
+ * Branches of an episode: `count` continuations from each of some states that it visited, played after it in the same
+ * instance, each with random streams of its own. They are rows of the episode's rollout, behind it.
+ */
+export interface BranchPlan {
+  /**
+   * Steps before which to branch, rising; those that the episode does not reach are left out. random = `states` of its
+   * steps, each as likely as the others.
+   */
+  readonly at: readonly number[] | "random";
+  /** States to branch from; where `at` is a list, its length. */
+  readonly states: number;
+  /** Branches from each. */
+  readonly count: number;
+  /** Steps of one branch; 0 = as many as the episode may have. */
+  readonly maxSteps: number;
+}
+
 /** A piece of work for one actor seat. */
 export interface RolloutRequest extends WorkKey {
   /** Rises with every request of the run and is never used again, whatever dies. */
@@ -106,6 +130,8 @@ export interface RolloutRequest extends WorkKey {
   /** continue = the next fragment of the seat's environments; reset = one episode from the state that `seed` gives. */
   readonly start: "continue" | "reset";
   readonly limits: WorkLimits;
+  /** Of an episode from its start; null = none. */
+  readonly branches: BranchPlan | null;
   /** The policy version the fragment must be collected with: at least this one, or exactly where `exact`. */
   readonly policyVersion: number;
   readonly exact: boolean;

@@ -12,6 +12,7 @@ import { mountainCar } from "./classic/mountain-car.js";
 import { pendulum } from "./classic/pendulum.js";
 import { cliffWalking, cliffWalkingSlippery } from "./grid/cliff-walking.js";
 import { frozenLake, frozenLake8x8 } from "./grid/frozen-lake.js";
+import { keyDoor, keyDoorLong } from "./grid/key-door.js";
 import { taxi } from "./grid/taxi.js";
 import { asterix } from "./minatar/asterix.js";
 import { breakout } from "./minatar/breakout.js";
@@ -31,6 +32,8 @@ export const environmentDefinitions: readonly EnvironmentDefinition[] = [
   cliffWalking,
   cliffWalkingSlippery,
   blackjack,
+  keyDoor,
+  keyDoorLong,
   breakout,
   asterix,
   freeway,

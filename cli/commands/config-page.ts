@@ -3,7 +3,7 @@ import { markdownTable } from "../../core/markdown.js";
 import { z } from "zod";
 import { runConfigSchema } from "../../core/config/schema.js";
 import { describeSpace } from "../../core/env/spaces.js";
-import { recipeDefinitions } from "../../core/recipes/index.js";
+import { modifierDefinitions, recipeDefinitions } from "../../core/recipes/index.js";
 import { environmentDefinitions } from "../../envs/index.js";
 
 type Json = z.core.JSONSchema.BaseSchema;
@@ -146,15 +146,21 @@ function recipeSections(): Section[] {
   );
 }
 
+function modifierSections(): Section[] {
+  return modifierDefinitions.map(({ id, summary, params }) =>
+    section(`Modifier \`${id}\``, summary, "recipe.modifiers[].params.", params),
+  );
+}
+
 function environmentSections(): Section[] {
   return environmentDefinitions
     .map(({ id, params }) => section(`Environment \`${id}\``, "", "environment.params.", params))
     .filter(({ fields }) => fields.length > 0);
 }
 
-/** Every setting of the run file and of the recipes; without those of environments. */
+/** Every setting of the run file, of the recipes and of the modifiers; without those of environments. */
 export function configFields(): readonly ConfigField[] {
-  return [...runFileSections(), ...recipeSections()].flatMap(({ fields }) => fields);
+  return [...runFileSections(), ...recipeSections(), ...modifierSections()].flatMap(({ fields }) => fields);
 }
 
 function sectionText(level: string, { title, intro, fields }: Section): string[] {
@@ -183,7 +189,7 @@ const INTRO = `# The run file
 
 A run file is YAML. It is read once, checked and then never changed. Unknown keys and values out of bounds are
 refused with a message; nothing is adjusted. Every key but \`environment.id\` has a default,
-or belongs to a group that is \`null\` by default: \`groups\` and \`security.tls\`.
+or belongs to a group that is \`null\` by default: \`groups\`, \`reference\` and \`security.tls\`.
 
 \`--set key=value\` overrides one key, for instance \`--set actors.processes=4\`; the value is YAML. \`--seed 3\` is
 \`--set run.seed=3\`. \`skein schema\` prints the JSON Schema of the run file.
@@ -207,6 +213,11 @@ export function configPage(): string {
     "Each recipe checks its own `recipe.params`.",
     "",
     ...recipeSections().flatMap((part) => sectionText("###", part)),
+    "## Modifiers",
+    "",
+    "An entry of `recipe.modifiers` has an `id` and its own `params`.",
+    "",
+    ...modifierSections().flatMap((part) => sectionText("###", part)),
     "## Built-in environments",
     "",
     ...environmentTable(),

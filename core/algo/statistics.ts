@@ -66,6 +66,16 @@ export function whiten(
 }
 
 /**
+ * (x − mean)·(var + 1e-6)^(−1/2) with the population variance Σ m·(x − mean)² / Σm, epsilon inside the root (MOSS-RLHF).
+ * x, mask [N] → [N]; masked steps get 0. Detached.
+ */
+export function whitenPopulation(x: Float64Array, mask: Uint8Array): Float64Array {
+  const count = mask.reduce((sum, m) => sum + m, 0);
+  const variance = count === 0 ? 0 : (maskedVariance(x, mask) * (count - 1)) / count;
+  return affine("whitenPopulation", x, mask, 1 / Math.sqrt(variance + 1e-6), new Float64Array(x.length));
+}
+
+/**
  * (x − mean) / (std_u + 1e-8), epsilon outside the root (cleanrl `norm_adv`, per minibatch). x, mask [N] → [N];
  * masked steps get 0. Detached. `out` may be x itself.
  */

@@ -27,6 +27,8 @@ export interface EnvironmentDescription {
   readonly snapshots?: boolean;
   /** Its instances say with `anchorKey()` what counts as the same state; default false: the observation does. */
   readonly anchorKeys?: boolean;
+  /** They say with `postDecisionState()` what the deterministic part of a step alone leads to; default false. */
+  readonly postDecisionStates?: boolean;
   /** One instance; called once for each. */
   create(params: EnvironmentParams): Environment;
 }
@@ -36,7 +38,12 @@ export function defineEnvironment(
   description: EnvironmentDescription,
 ): EnvironmentDefinition<EnvironmentParams> {
   const { id, observationSpace, actionSpace, maxEpisodeSteps = null, rewardThreshold = null } = description;
-  const { actionMasks = false, snapshots = false, anchorKeys = false } = description;
+  const {
+    actionMasks = false,
+    snapshots = false,
+    anchorKeys = false,
+    postDecisionStates = false,
+  } = description;
   checkSpace(id, "observationSpace", observationSpace);
   checkSpace(id, "actionSpace", actionSpace);
   if (maxEpisodeSteps !== null && !(Number.isInteger(maxEpisodeSteps) && maxEpisodeSteps > 0)) {
@@ -50,7 +57,7 @@ export function defineEnvironment(
       actionMasks,
     );
   }
-  const flags = { snapshots, anchorKeys };
+  const flags = { snapshots, anchorKeys, postDecisionStates };
   for (const [flag, value] of Object.entries(flags)) {
     if (typeof value !== "boolean") throw wrongDescription(id, flag, "true or false", value);
   }

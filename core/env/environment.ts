@@ -22,6 +22,8 @@ export interface EnvironmentSpec {
   readonly anchorKeys?: boolean;
   /** Names of numbers that it gives at the end of every episode, beside return and length; absent = none. */
   readonly counters?: readonly string[];
+  /** It says for every step what its deterministic part alone leads to; absent = false. */
+  readonly postDecisionStates?: boolean;
 }
 
 /** One element of a space as a user's environment sees it: a number for discrete spaces, else an array. */
@@ -63,6 +65,11 @@ export interface Environment {
    * without U+0000. Asked for when `actionMask` is, where the description says `anchorKeys: true`.
    */
   anchorKey?(): string | Promise<string>;
+  /**
+   * What would be observed after `action`, which is taken next, had chance not yet had its part in it (the post-decision
+   * state). Asked for before every `step`, where the description says `postDecisionStates: true`.
+   */
+  postDecisionState?(action: Action): Observation | Promise<Observation>;
   close?(): void | Promise<void>;
 }
 
@@ -93,6 +100,8 @@ export interface VectorEnvironment {
   readonly actionMasks: Uint8Array | null;
   /** [count] of the state that each instance shows; null = the observation names it */
   readonly anchorKeys: readonly string[] | null;
+  /** [count · O] of the step just taken: what its deterministic part alone leads to; null = it does not say */
+  readonly postDecisionObservations: Float32Array | null;
   /** Seeds and resets every instance; `seeds` [count]. */
   reset(seeds: Uint32Array): void | Promise<void>;
   /** Seeds and resets instance i alone, to what `reset` with that seed makes of it; the others stay as they are. */

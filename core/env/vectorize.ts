@@ -46,6 +46,7 @@ class UserVectorEnvironment implements VectorEnvironment {
   readonly truncated: Uint8Array;
   readonly actionMasks: Uint8Array | null;
   readonly anchorKeys: string[] | null;
+  readonly postDecisionObservations: Float32Array | null;
   private readonly instances: readonly Instance[];
   private readonly observationWidth: number;
   private readonly actionWidth: number;
@@ -68,6 +69,8 @@ class UserVectorEnvironment implements VectorEnvironment {
     this.truncated = new Uint8Array(count);
     this.actionMasks = spec.actionMasks === true ? new Uint8Array(count * this.choices) : null;
     this.anchorKeys = spec.anchorKeys === true ? new Array<string>(count).fill("") : null;
+    this.postDecisionObservations =
+      spec.postDecisionStates === true ? new Float32Array(count * this.observationWidth) : null;
     this.instances = Array.from({ length: count }, (_, i) => ({
       environment: createInstance(spec, i, create),
       random: new Random(0),
@@ -92,12 +95,15 @@ class UserVectorEnvironment implements VectorEnvironment {
       const instance = this.instances[i]!;
       const action = actionOf(this.spec.actionSpace, actions, i * this.actionWidth);
       instance.elapsed++;
-      return this.call(
-        i,
-        "step()",
-        () => instance.environment.step(action),
-        (result) => this.accept(i, result, active === null),
-      );
+      const step = (): Awaitable<void> =>
+        this.call(
+          i,
+          "step()",
+          () => instance.environment.step(action),
+          (result) => this.accept(i, result, active === null),
+        );
+      const asked = this.askPostDecision(i, action);
+      return isPromise(asked) ? asked.then(step) : step();
     });
   }
 
@@ -188,6 +194,18 @@ class UserVectorEnvironment implements VectorEnvironment {
     );
   }
 
+  private askPostDecision(i: number, action: Action): Awaitable<void> {
+    const { postDecisionObservations: out } = this;
+    if (out === null) return;
+    const { environment } = this.instances[i]!;
+    return this.call(
+      i,
+      "postDecisionState()",
+      () => environment.postDecisionState?.(action),
+      (observation) => this.write(i, "postDecisionState()", observation, out),
+    );
+  }
+
   private askMask(i: number): Awaitable<void> {
     const { actionMasks } = this;
     if (actionMasks === null) return;
@@ -218,7 +236,7 @@ class UserVectorEnvironment implements VectorEnvironment {
     if (goesOn) return this.begin(i, instance.random.nextUint32());
   }
 
-  private write(i: number, method: string, observation: Observation, out: Float32Array): void {
+  private write(i: number, method: string, observation: Observation | undefined, out: Float32Array): void {
     const at = i * this.observationWidth;
     const complaint = writeObservation(this.spec.observationSpace, observation, out, at);
     if (complaint !== null) throw this.refusal(i, method, complaint);

@@ -74,6 +74,16 @@ export class PolicyRunner {
     this.states.fill(0, i * this.stateWidth, (i + 1) * this.stateWidth);
   }
 
+  /** [S] what instance i remembers before its next decision; a copy. */
+  memoryOf(i: number): Float32Array {
+    return this.states.slice(i * this.stateWidth, (i + 1) * this.stateWidth);
+  }
+
+  /** Instance i remembers `memory` [S] and nothing else. */
+  recall(i: number, memory: Float32Array): void {
+    this.states.set(memory, i * this.stateWidth);
+  }
+
   /** The policy column [count·P] for what each instance shows now; advances the memory. */
   private async forward(): Promise<Float32Array> {
     const { environment, engine, states } = this;

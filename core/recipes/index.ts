@@ -15,6 +15,7 @@ import { copg } from "./copg.js";
 import { deltaL } from "./delta-l.js";
 import { drGrpo } from "./dr-grpo.js";
 import { egsw } from "./egsw.js";
+import { grape } from "./grape.js";
 import { grpo } from "./grpo.js";
 import { epo } from "./epo.js";
 import { gspo } from "./gspo.js";
@@ -22,6 +23,7 @@ import { klCov } from "./kl-cov.js";
 import { litePpo } from "./lite-ppo.js";
 import { oblrPo } from "./oblr-po.js";
 import { decoupledPpo } from "./decoupled-ppo.js";
+import { gigpo } from "./gigpo.js";
 import { gmpo } from "./gmpo.js";
 import { decoupled } from "./modifiers/decoupled-ppo.js";
 import { dynamicSampling } from "./modifiers/dynamic-sampling.js";
@@ -32,11 +34,14 @@ import { replay } from "./modifiers/replay.js";
 import { tis } from "./modifiers/tis.js";
 import { pfPpo } from "./pf-ppo.js";
 import { nft } from "./nft.js";
+import { pear } from "./pear.js";
 import { ppo } from "./ppo.js";
 import { ppoKl } from "./ppo-kl.js";
+import { ppoMax } from "./ppo-max.js";
 import type { ModifierDefinition, Recipe, RecipeDefinition, Requirement } from "./recipe.js";
 import { reinforcePp } from "./reinforce-pp.js";
 import { remix } from "./remix.js";
+import { riskpo } from "./riskpo.js";
 import { rloo } from "./rloo.js";
 import { rover } from "./rover.js";
 import { sapo } from "./sapo.js";
@@ -44,15 +49,16 @@ import { seedGrpo } from "./seed-grpo.js";
 import { shiq } from "./shiq.js";
 import { spine } from "./spine.js";
 import { spoSimple } from "./spo-simple.js";
+import { taypo } from "./taypo.js";
 import { tisGrpo } from "./tis.js";
 import { trpo } from "./trpo.js";
 import { vtrace } from "./vtrace.js";
 
 export const recipeDefinitions: readonly RecipeDefinition[] = [
-  ...[ppo, ppoKl, spoSimple, trpo, vtrace],
+  ...[ppo, ppoKl, ppoMax, spoSimple, taypo, trpo, vtrace],
   ...[grpo, drGrpo, rloo, reinforcePp, gspo, cispo, bnpo, deltaL, litePpo, sapo],
-  ...[dapo, copo, seedGrpo, egsw, canon, oblrPo],
-  ...[gmpo, tisGrpo, decoupledPpo, pfPpo, remix],
+  ...[dapo, copo, seedGrpo, egsw, canon, riskpo, oblrPo, grape, pear],
+  ...[gigpo, gmpo, tisGrpo, decoupledPpo, pfPpo, remix],
   ...[clipCov, klCov, epo, spine],
   ...[nft, rover, aStarPo, copg, shiq],
 ];

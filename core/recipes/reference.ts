@@ -27,11 +27,9 @@ export function withReferenceKl(
   recipe: Recipe,
   beta: number,
   aggregator: Aggregator,
-  estimator?: KlEstimator,
+  options?: { readonly estimator: KlEstimator },
 ): Recipe {
   if (beta === 0) return recipe;
-  return withReference({
-    ...recipe,
-    terms: [...recipe.terms, referenceKlTerm(beta, aggregator, estimator)],
-  });
+  const term = referenceKlTerm(beta, aggregator, options);
+  return withReference({ ...recipe, terms: [...recipe.terms, term] });
 }

@@ -68,6 +68,7 @@ export const reinforcePp: RecipeDefinition<z.output<typeof params>> = {
       aggregator: tokenMean(),
       window: windowOf(p),
     });
-    return inReward ? withReference(recipe) : withReferenceKl(recipe, p.klCoefficient, tokenMean(), klK2);
+    if (inReward) return withReference(recipe);
+    return withReferenceKl(recipe, p.klCoefficient, tokenMean(), { estimator: klK2 });
   },
 };

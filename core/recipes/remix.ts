@@ -21,6 +21,7 @@ import { groupParams, stdEpsilon } from "./group-recipe.js";
 import { replay, replayParams } from "./modifiers/replay.js";
 import { clipEpsilon, updatePlan } from "./params.js";
 import type { Derive, Reading, Recipe, RecipeDefinition, Term, Tracker } from "./recipe.js";
+import { klK3 } from "../algo/kl.js";
 import { entropyTerm, klTerm, referenceKlTerm } from "./terms.js";
 
 const params = z.strictObject({
@@ -99,7 +100,13 @@ export const remix: RecipeDefinition<RemixParams> = {
       terms: [
         mixPolicyTerm(p.clipEpsilon),
         referenceKlTerm(pull("reference"), aggregator),
-        klTerm("lastKl", "proximalLogprobs", { coefficient: pull("last"), aggregator }),
+        klTerm({
+          id: "lastKl",
+          estimator: klK3,
+          to: "proximalLogprobs",
+          coefficient: pull("last"),
+          aggregator,
+        }),
         entropyTerm(p.entropyCoefficient),
       ],
       trackers: { pull: pullTracker(p) },

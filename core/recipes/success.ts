@@ -8,6 +8,14 @@ export const scoreRange = {
   maxScore: z.number().default(1).describe("Score of a row that succeeds; no score may be higher"),
 };
 
+/** On the scale of `successOf`. */
+export const successFrom = z
+  .number()
+  .min(0)
+  .max(1)
+  .default(0.5)
+  .describe("Share of the way from minScore to maxScore from which on a row counts as one that succeeds");
+
 export type ScoreRange = Readonly<Record<keyof typeof scoreRange, number>>;
 
 /** Of the range: how far float32 rewards may be summed to beyond it. */

@@ -76,17 +76,21 @@ export function valueTerm(
   };
 }
 
-/** β·k(π ‖ π_r), k3 unless said otherwise: unbiased in value (Schulman 2020); the step column `of` has log π_r. Reports its value as `id`. */
-export function klTerm(
-  id: string,
-  of: string,
-  { coefficient, aggregator }: Pick<Term, "coefficient" | "aggregator">,
-  estimator: KlEstimator = klK3,
-): Term {
+export interface KlTermOptions extends Pick<
+  Term,
+  "id" | "coefficient" | "aggregator" | "weights" | "select"
+> {
+  readonly estimator: KlEstimator;
+  /** The step column of the policy that is compared with. */
+  readonly to: string;
+}
+
+/** β·k(π ‖ π_to) by the estimator given. */
+export function klTerm({ estimator, to, ...rest }: KlTermOptions): Term {
   return {
-    ...{ id, on: "logprob", coefficient, aggregator, needs: [of] },
+    ...{ on: "logprob", needs: [to], ...rest },
     evaluate(logprobs, batch, out) {
-      estimator({ logprobs, refLogprobs: stepColumn(batch, of) }, out);
+      estimator({ logprobs, refLogprobs: stepColumn(batch, to) }, out);
       return {};
     },
   };
@@ -94,13 +98,14 @@ export function klTerm(
 
 export const REFERENCE_KL = "referenceKl";
 
-/** `klTerm` of the reference policy. */
+/** β·k(π ‖ π_reference), k3 unless said otherwise: unbiased in value (Schulman 2020); reports `referenceKl`. */
 export function referenceKlTerm(
   coefficient: Term["coefficient"],
   aggregator: Aggregator,
-  estimator?: KlEstimator,
+  rest: Partial<Pick<KlTermOptions, "weights" | "select" | "estimator">> = {},
 ): Term {
-  return klTerm(REFERENCE_KL, "referenceLogprobs", { coefficient, aggregator }, estimator);
+  const to = "referenceLogprobs";
+  return klTerm({ id: REFERENCE_KL, estimator: klK3, to, coefficient, aggregator, ...rest });
 }
 
 /** β·KL(π_sealed ‖ π), exact, where `policies` are of the policy that sealed the batch; a recipe of it requires exactKl. */

@@ -1,6 +1,15 @@
 /** The small messages as bytes: every control call's request and reply, and the learner's acknowledgements. */
 import { corrupt, messageCodec, type Codec } from "./schema.js";
-import type { DType, RolloutRequest, TensorEntry, WeightsManifest, WorkLimits } from "../types.js";
+import { branchComplaint } from "../branches.js";
+import { SkeinError } from "../errors.js";
+import type {
+  BranchPlan,
+  DType,
+  RolloutRequest,
+  TensorEntry,
+  WeightsManifest,
+  WorkLimits,
+} from "../types.js";
 import {
   VERDICTS,
   type AcquireReply,
@@ -79,15 +88,38 @@ export const registerReply = messageCodec<RegisterReply>("RegisterReply");
 export const heartbeatRequest = messageCodec<HeartbeatRequest>("HeartbeatRequest");
 export const heartbeatReply = withPhase<HeartbeatReply>("HeartbeatReply");
 export const acquireRequest = messageCodec<AcquireRequest>("AcquireRequest");
-type WireRequest = Omit<RolloutRequest, "start" | "limits"> & {
+type WirePlan = Omit<BranchPlan, "at"> & { readonly at: readonly number[] };
+type WireRequest = Omit<RolloutRequest, "start" | "limits" | "branches"> & {
   readonly start: string;
-  /** A message field: null where absent. */
+  /** Message fields: null where absent. */
   readonly limits: WorkLimits | null;
+  readonly branches: WirePlan | null;
 };
 
-function requestFromWire({ limits, ...wire }: WireRequest): RolloutRequest {
+function requestFromWire({ limits, branches, ...wire }: WireRequest): RolloutRequest {
   if (limits === null) throw corrupt("RolloutRequest", "limits", "none");
-  return { ...wire, limits, start: start.fromWire(wire.start) };
+  return {
+    ...wire,
+    limits,
+    start: start.fromWire(wire.start),
+    branches: branches === null ? null : planFromWire(branches),
+  };
+}
+
+function planFromWire({ at, ...rest }: WirePlan): BranchPlan {
+  const plan: BranchPlan = { ...rest, at: at.length === 0 ? "random" : at };
+  const complaint = branchComplaint(plan);
+  if (complaint !== null) throw new SkeinError("MESSAGE_CORRUPT", `RolloutRequest, branches: ${complaint}`);
+  return plan;
+}
+
+function requestToWire({ branches, ...request }: RolloutRequest): WireRequest {
+  const at = branches === null || branches.at === "random" ? [] : branches.at;
+  return {
+    ...request,
+    start: start.toWire(request.start),
+    branches: branches === null ? null : { ...branches, at },
+  };
 }
 
 export const acquireReply = mapped<
@@ -98,7 +130,7 @@ export const acquireReply = mapped<
   (value) => ({
     ...value,
     phase: phase.toWire(value.phase),
-    requests: value.requests.map((request) => ({ ...request, start: start.toWire(request.start) })),
+    requests: value.requests.map(requestToWire),
   }),
   (wire) => ({ ...wire, phase: phase.fromWire(wire.phase), requests: wire.requests.map(requestFromWire) }),
 );

@@ -21,6 +21,8 @@ export interface TabularProblem {
   readonly starts: readonly number[];
   /** What can happen after `action` in `state`; the probabilities add up to 1. */
   transitions(state: number, action: number): readonly Transition[];
+  /** The state that `action` in `state` leads to where nothing is left to chance; for a spec that says `postDecisionStates`. */
+  postDecision?(state: number, action: number): number;
 }
 
 /** State: the number of the state. */
@@ -61,6 +63,11 @@ export class TabularEnvironment extends ArrayEnvironment {
   protected begin(i: number, random: Random): void {
     const { starts } = this.problem;
     this.position[i] = starts[random.integer(starts.length)]!;
+  }
+
+  protected override decide(i: number, actions: ActionArray, out: Float32Array, at: number): void {
+    const state = this.position[i]!;
+    out[at] = this.problem.postDecision?.(state, actions[i]!) ?? state;
   }
 
   advance(i: number, actions: ActionArray): void {

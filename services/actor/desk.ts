@@ -9,13 +9,7 @@ import type { SeatStage } from "../../core/telemetry/tables/actor.js";
 import { StageClock } from "../../core/telemetry/stage-clock.js";
 import type { Session } from "../../core/transport/session.js";
 import type { Control, FailedRequest } from "../../core/transport/transport.js";
-import {
-  rolloutIdOf,
-  stepCount,
-  StopReason,
-  type RolloutRequest,
-  type WeightsSnapshot,
-} from "../../core/types.js";
+import { rolloutIdOf, stepCount, type RolloutRequest, type WeightsSnapshot } from "../../core/types.js";
 import { unlessAborted } from "../../core/waiting.js";
 import type { Watchdog } from "../../core/watchdog.js";
 import type { LearnerLine } from "./learner-line.js";
@@ -120,7 +114,8 @@ export class Desk {
     watchdog.progress();
     metrics.rollouts.inc();
     metrics.envSteps.inc(stepCount(columns));
-    metrics.episodes.inc(columns.stopReasons.filter((reason) => reason !== StopReason.fragment).length);
+    const lengths = columns.rowCounters["episodeLength"] ?? new Float32Array(0);
+    metrics.episodes.inc(lengths.filter((length) => !Number.isNaN(length)).length);
     metrics.inferenceSeconds.observe(inferenceSeconds);
     metrics.environmentSeconds.observe(environmentSeconds);
   }

@@ -1,4 +1,4 @@
-/** Gathers one episode of one environment instance into one row, which begins without memory. */
+/** Gathers episodes of one environment instance, one after the other, each into a row; the first one and its branches. */
 import type { ActionArray, VectorEnvironment } from "../../core/env/environment.js";
 import { choicesOf, widthOf } from "../../core/env/spaces.js";
 import { StopReason, type RolloutColumns } from "../../core/types.js";
@@ -6,11 +6,23 @@ import { AnchorTable } from "./anchors.js";
 import { Growing } from "./growing.js";
 import { expectSoundSteps, versionRuns } from "./steps.js";
 
-export interface EpisodeIdentity {
+export interface RowStart {
+  /** Of the instance's random stream. */
   readonly seed: number;
   readonly trajectoryId: number;
-  /** S */
-  readonly stateWidth: number;
+  /** [S] memory of the policy before the first step */
+  readonly memory: Float32Array;
+  /** Where a branch left the episode, and which of the branches there it is; null = the row is the episode. */
+  readonly branch: { readonly at: number; readonly number: number } | null;
+}
+
+interface Row extends RowStart {
+  readonly from: number;
+  readonly to: number;
+  readonly stop: StopReason;
+  /** [O] */
+  readonly finalObservation: Float32Array;
+  readonly rewards: number;
 }
 
 export class EpisodeBuilder {
@@ -19,19 +31,25 @@ export class EpisodeBuilder {
   private readonly actionMasks = new Growing((n) => new Uint8Array(n));
   private readonly anchors = new AnchorTable();
   private readonly anchorIndices = new Growing((n) => new Uint32Array(n));
+  private readonly postObservations = new Growing((n) => new Float32Array(n));
   private readonly logprobs = new Growing((n) => new Float32Array(n));
   private readonly rewards = new Growing((n) => new Float32Array(n));
   private readonly versions = new Growing((n) => new Uint32Array(n));
   private readonly observationWidth: number;
   private readonly actionWidth: number;
   private readonly actionMaskWidth: number;
-  private episodeReturn = 0;
+  private readonly rows: Row[] = [];
+  private start: RowStart | null;
+  private from = 0;
   private length = 0;
+  private rewardSum = 0;
 
+  /** `episode` has begun. `branched`: rows say whether they are branches. */
   constructor(
     private readonly environment: VectorEnvironment,
     private readonly instance: number,
-    private readonly identity: EpisodeIdentity,
+    episode: RowStart,
+    private readonly branched: boolean,
   ) {
     const { observationSpace, actionSpace } = environment.spec;
     this.observationWidth = widthOf(observationSpace);
@@ -41,11 +59,28 @@ export class EpisodeBuilder {
       actionSpace.kind === "box"
         ? new Growing((n) => new Float32Array(n))
         : new Growing((n) => new Int32Array(n));
+    this.start = episode;
   }
 
-  /** Steps so far. */
+  /** Steps so far, of all rows. */
   get steps(): number {
     return this.length;
+  }
+
+  /** Steps of the row under way; of the last one where none is. */
+  get rowSteps(): number {
+    return this.length - this.from;
+  }
+
+  /** The row under way; null between two. */
+  get row(): RowStart | null {
+    return this.start;
+  }
+
+  begin(row: RowStart): void {
+    this.start = row;
+    this.from = this.length;
+    this.rewardSum = 0;
   }
 
   /** Before the environment steps: what the policy saw and chose. Both arrays are those of all instances. */
@@ -61,53 +96,87 @@ export class EpisodeBuilder {
     this.versions.push([version]);
   }
 
-  /** After the environment stepped: how the episode ended, or null where it goes on. */
-  outcome(): StopReason | null {
-    const { environment, instance: i } = this;
+  /** After the environment stepped. The row is over where the episode ended. */
+  outcome(): void {
+    const { environment, instance: i, observationWidth: o } = this;
+    const { postDecisionObservations } = environment;
+    if (postDecisionObservations !== null) this.postObservations.push(postDecisionObservations, i * o, o);
     this.rewards.push(environment.rewards, i);
-    this.episodeReturn += environment.rewards[i]!;
+    this.rewardSum += environment.rewards[i]!;
     this.length++;
-    if (environment.terminated[i] === 1) return StopReason.terminated;
-    return environment.truncated[i] === 1 ? StopReason.truncated : null;
+    if (environment.terminated[i] === 1) this.close(StopReason.terminated, environment.finalObservations);
+    else if (environment.truncated[i] === 1) this.close(StopReason.truncated, environment.finalObservations);
   }
 
   /**
-   * The record of an episode that the environment ended, or one `cut` after its last step, which then shows as
-   * truncated: it bootstraps from what would have been seen next. Throws ENVIRONMENT_FAILED as `expectSoundSteps` does.
+   * Ends the row under way after its last step, which then shows as truncated: it bootstraps from what would have been
+   * seen next. A row without a step is none.
    */
-  finish(stop: StopReason, cut: boolean): RolloutColumns {
-    const { environment, instance: i, length, observationWidth: o, identity } = this;
-    const finals = cut ? environment.observations : environment.finalObservations;
-    const terminated = stop === StopReason.terminated;
+  cut(stop: StopReason): void {
+    if (this.rowSteps > 0) this.close(stop, this.environment.observations);
+    else this.start = null;
+  }
+
+  /** The record of all rows. Throws ENVIRONMENT_FAILED as `expectSoundSteps` does. */
+  finish(): RolloutColumns {
+    const { environment, rows, length } = this;
+    const counter = (of: (row: Row) => number): Float32Array => Float32Array.from(rows, of);
+    const ofEpisode = (of: (row: Row) => number) =>
+      counter((row) => (row.branch === null ? of(row) : Number.NaN));
     const columns: RolloutColumns = {
-      observationWidth: o,
+      observationWidth: this.observationWidth,
       actionWidth: this.actionWidth,
       actionMaskWidth: this.actionMaskWidth,
-      stateWidth: identity.stateWidth,
-      offsets: Uint32Array.of(0, length),
+      stateWidth: rows[0]?.memory.length ?? 0,
+      offsets: Uint32Array.of(0, ...rows.map(({ to }) => to)),
       observations: this.observations.whole(),
       actions: this.actions.whole(),
       actionMasks: this.actionMasks.whole(),
       anchorIndices: this.anchorIndices.whole(),
       anchorTexts: this.anchors.texts(),
+      postObservations: this.postObservations.whole(),
       behaviorLogprobs: this.logprobs.whole(),
       rewards: this.rewards.whole(),
       mask: new Uint8Array(length).fill(1),
       ...versionRuns(this.versions.whole()),
-      initialStates: new Float32Array(identity.stateWidth),
-      finalObservations: finals.slice(i * o, (i + 1) * o),
-      terminated: Uint8Array.of(terminated ? 1 : 0),
-      truncated: Uint8Array.of(terminated ? 0 : 1),
-      stopReasons: Uint8Array.of(stop),
-      trajectoryIds: Uint32Array.of(identity.trajectoryId),
-      seeds: Uint32Array.of(identity.seed),
+      initialStates: together(rows.map(({ memory }) => memory)),
+      finalObservations: together(rows.map(({ finalObservation }) => finalObservation)),
+      terminated: Uint8Array.from(rows, ({ stop }) => (stop === StopReason.terminated ? 1 : 0)),
+      truncated: Uint8Array.from(rows, ({ stop }) => (stop === StopReason.terminated ? 0 : 1)),
+      stopReasons: Uint8Array.from(rows, ({ stop }) => stop),
+      trajectoryIds: Uint32Array.from(rows, ({ trajectoryId }) => trajectoryId),
+      seeds: Uint32Array.from(rows, ({ seed }) => seed),
       stepExtras: {},
       rowCounters: {
-        episodeReturn: Float32Array.of(this.episodeReturn),
-        episodeLength: Float32Array.of(length),
+        episodeReturn: ofEpisode(({ rewards }) => rewards),
+        episodeLength: ofEpisode(({ from, to }) => to - from),
+        ...(this.branched
+          ? {
+              branchAt: counter(({ branch }) => branch?.at ?? Number.NaN),
+              branchNumber: counter(({ branch }) => branch?.number ?? Number.NaN),
+            }
+          : {}),
       },
     };
-    expectSoundSteps(environment.spec, columns, () => i);
+    expectSoundSteps(environment.spec, columns, () => this.instance);
     return columns;
   }
+
+  private close(stop: StopReason, finals: Float32Array): void {
+    if (this.start === null) return;
+    const { instance: i, observationWidth: o, from, length: to, rewardSum: rewards } = this;
+    const finalObservation = finals.slice(i * o, (i + 1) * o);
+    this.rows.push({ ...this.start, from, to, stop, finalObservation, rewards });
+    this.start = null;
+  }
+}
+
+function together(parts: readonly Float32Array[]): Float32Array {
+  const whole = new Float32Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.length;
+  }
+  return whole;
 }

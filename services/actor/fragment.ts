@@ -55,6 +55,7 @@ export class FragmentBuilder {
   private readonly actionMasks: Uint8Array;
   private readonly anchors = new AnchorTable();
   private readonly anchorIndices: Uint32Array;
+  private readonly postObservations: Float32Array;
   private readonly stateWidth: number;
   /** [E·S] */
   private readonly startStates: Float32Array;
@@ -81,6 +82,8 @@ export class FragmentBuilder {
     this.stateWidth = states.length / count;
     this.startStates = states.slice();
     this.observations = new Float32Array(total * this.observationWidth);
+    const postTotal = environment.postDecisionObservations === null ? 0 : this.observations.length;
+    this.postObservations = new Float32Array(postTotal);
     this.actions =
       spec.actionSpace.kind === "box" ? new Float32Array(total * this.actionWidth) : new Int32Array(total);
     this.logprobs = new Float32Array(total);
@@ -108,10 +111,13 @@ export class FragmentBuilder {
   /** After the environment stepped. */
   outcome(): void {
     const { environment, book, steps, t, observationWidth: o } = this;
-    const { rewards, terminated, truncated, finalObservations } = environment;
+    const { rewards, terminated, truncated, finalObservations, postDecisionObservations } = environment;
     for (let i = 0; i < environment.count; i++) {
       const at = i * steps + t;
       this.rewards[at] = rewards[i]!;
+      if (postDecisionObservations !== null) {
+        this.postObservations.set(postDecisionObservations.subarray(i * o, (i + 1) * o), at * o);
+      }
       book.returns[i]! += rewards[i]!;
       book.lengths[i]!++;
       const end = terminated[i] === 1 ? TERMINATED : truncated[i] === 1 ? TRUNCATED : 0;
@@ -174,6 +180,7 @@ export class FragmentBuilder {
       actionMasks: this.actionMasks,
       anchorIndices: this.anchorIndices,
       anchorTexts: this.anchors.texts(),
+      postObservations: this.postObservations,
       behaviorLogprobs: this.logprobs,
       rewards: this.rewards,
       mask: new Uint8Array(this.rewards.length).fill(1),

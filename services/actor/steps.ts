@@ -11,7 +11,7 @@ import type { RolloutColumns } from "../../core/types.js";
  */
 export function expectSoundSteps(
   { id, actionSpace }: EnvironmentSpec,
-  { observationWidth, observations, rewards, actionMasks }: RolloutColumns,
+  { observationWidth, observations, postObservations, rewards, actionMasks }: RolloutColumns,
   instanceOf: (step: number) => number,
 ): void {
   const complain = (what: string, step: number): never => {
@@ -21,8 +21,10 @@ export function expectSoundSteps(
         "mend the environment's step",
     );
   };
-  for (let k = 0; k < observations.length; k++) {
-    if (!Number.isFinite(observations[k]!)) complain("observation", Math.floor(k / observationWidth));
+  for (const seen of [observations, postObservations]) {
+    for (let k = 0; k < seen.length; k++) {
+      if (!Number.isFinite(seen[k]!)) complain("observation", Math.floor(k / observationWidth));
+    }
   }
   for (let k = 0; k < rewards.length; k++) if (!Number.isFinite(rewards[k]!)) complain("reward", k);
   const choices = choicesOf(actionSpace);

@@ -2,11 +2,12 @@
  * What the calls change: who is alive, what is granted, what became of it. Every method is one transaction, or part
  * of one; when it returns, a coordinator that is killed goes on from there.
  */
+import { branchRows } from "../../core/branches.js";
 import type { RunConfig } from "../../core/config/schema.js";
 import { SkeinError } from "../../core/errors.js";
 import { resolveRecipe } from "../../core/recipes/index.js";
 import type { AcquireRequest, RegisterRequest, ReportRequest } from "../../core/transport/transport.js";
-import type { RolloutRequest } from "../../core/types.js";
+import type { BranchPlan, RolloutRequest } from "../../core/types.js";
 import { uniformAllocator, type Allocator } from "./allocator.js";
 import { FragmentWork } from "./fragment-work.js";
 import { nothingFollows, type GroupHook } from "./group-hook.js";
@@ -20,10 +21,14 @@ import type { Statement, Store } from "./store.js";
 import { Takeover } from "./takeover.js";
 import type { WorkSource } from "./work-source.js";
 
-/** What a method decides before training; by default tasks are drawn at random and nothing follows from a group. */
+/**
+ * What a method decides before training; by default tasks are drawn at random, nothing follows from a group and episodes
+ * have no branches.
+ */
 export interface Method {
   readonly allocator?: Allocator;
   readonly hook?: GroupHook;
+  readonly branches?: BranchPlan;
 }
 
 export interface DispatchOptions {
@@ -181,11 +186,13 @@ export class Dispatch {
       batchSteps: resolveRecipe(config.recipe).sampler.batchSteps,
       maxPolicyLag: config.staleness.maxPolicyLag,
     };
+    const { branches = null } = method;
     const { groups: settings } = config;
     if (settings === null) return new FragmentWork(store, run, requests, config, gate);
     return new GroupWork({
-      ...{ store, run, requests, settings, gate, events, now },
-      firstGuess: settings.maxSteps > 0 ? settings.maxSteps : config.actors.fragmentSteps,
+      ...{ store, run, requests, settings, gate, branches, events, now },
+      firstGuess:
+        branchRows(branches) * (settings.maxSteps > 0 ? settings.maxSteps : config.actors.fragmentSteps),
       allocator: method.allocator ?? uniformAllocator(config.run.seed, settings.tasks),
       hook: method.hook ?? nothingFollows,
       history: new SqlHistory(store),

@@ -59,6 +59,7 @@ export class FragmentWork implements WorkSource {
       seed: deriveSeed(this.config.run.seed, task, waiting.group, waiting.attempt),
       start: "continue",
       limits: NO_LIMITS,
+      branches: null,
       policyVersion: deterministic ? exactVersion : run.policyVersion,
       exact: deterministic,
     };

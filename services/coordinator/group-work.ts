@@ -6,7 +6,10 @@
  * member was lost too often. Void is the coordinator's word: a group that is whole at the learner before it hears of
  * it is trained, and then it is sealed after all.
  */
+import { branchComplaint } from "../../core/branches.js";
 import type { RunConfig } from "../../core/config/schema.js";
+import { SkeinError } from "../../core/errors.js";
+import type { BranchPlan } from "../../core/types.js";
 import type { Allocator, GroupOrder } from "./allocator.js";
 import { Backlog } from "./backlog.js";
 import type { GroupHook } from "./group-hook.js";
@@ -34,8 +37,10 @@ export interface GroupWorkOptions {
   readonly requests: Requests;
   readonly settings: GroupSettings;
   readonly gate: GateOptions;
-  /** Steps of a member's episode before any is known. */
+  /** Steps of a member's rollout before any is known. */
   readonly firstGuess: number;
+  /** Of each member's episode; default null. */
+  readonly branches?: BranchPlan | null;
   readonly allocator: Allocator;
   readonly hook: GroupHook;
   readonly history: HistoryStore;
@@ -58,10 +63,15 @@ const AT_LEARNER: readonly RequestRow["state"][] = ["held", "trained", "stale", 
 export class GroupWork implements WorkSource {
   private readonly backlog: Backlog;
   private readonly groups: Groups;
+  private readonly branches: BranchPlan | null;
   /** When groups under way are void, in milliseconds of the clock. A new life gives them their time anew. */
   private readonly deadlines = new Map<number, number>();
 
+  /** Throws RECIPE_INVALID where the branches cannot be played. */
   constructor(private readonly options: GroupWorkOptions) {
+    this.branches = options.branches ?? null;
+    const complaint = this.branches === null ? null : branchComplaint(this.branches);
+    if (complaint !== null) throw new SkeinError("RECIPE_INVALID", `branches: ${complaint}`);
     this.backlog = new Backlog(options.store);
     this.groups = new Groups(options.store);
     for (const group of this.groups.underWay()) this.startClock(group);
@@ -92,6 +102,7 @@ export class GroupWork implements WorkSource {
       seed: this.groups.find(waiting.group)!.seed,
       start: "reset",
       limits: { maxSteps: settings.maxSteps, deadlineSeconds: MEMBER_SHARE * left },
+      branches: this.branches,
       policyVersion: this.options.run.now.policyVersion,
       exact: false,
     };

@@ -5,7 +5,7 @@
  * checkpoint that a learner may return to says otherwise) is counted and deleted.
  */
 import type { Verdict } from "../../core/transport/transport.js";
-import type { RolloutRequest, WorkKey } from "../../core/types.js";
+import type { BranchPlan, RolloutRequest, WorkKey } from "../../core/types.js";
 import type { RunState } from "./run-state.js";
 import type { Statement, Store } from "./store.js";
 
@@ -23,6 +23,8 @@ export interface RequestRow extends WorkKey {
   readonly start: RolloutRequest["start"];
   readonly maxSteps: number;
   readonly deadlineSeconds: number;
+  /** A BranchPlan, JSON; null = none */
+  readonly branches: string | null;
   readonly policyVersion: number;
   readonly exact: 0 | 1;
   readonly state: RequestState;
@@ -39,7 +41,7 @@ export interface RequestRow extends WorkKey {
 
 /** A piece of work to be granted. */
 export type Work = WorkKey &
-  Pick<RolloutRequest, "attempt" | "seed" | "start" | "limits" | "policyVersion" | "exact">;
+  Pick<RolloutRequest, "attempt" | "seed" | "start" | "limits" | "branches" | "policyVersion" | "exact">;
 
 /** What is under way. */
 export interface InFlight {
@@ -104,7 +106,7 @@ export class Requests {
   ) {
     this.insert = store.prepare(
       'INSERT INTO requests (requestId, task, "group", member, attempt, actor, leaseId, seat, seed, start, maxSteps, ' +
-        "deadlineSeconds, policyVersion, exact) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "deadlineSeconds, branches, policyVersion, exact) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     );
     this.byId = store.prepare("SELECT * FROM requests WHERE requestId = ?");
     this.byKey = store.prepare(`SELECT * FROM requests WHERE ${SAME_KEY} ORDER BY attempt`);
@@ -146,15 +148,20 @@ export class Requests {
   grant(work: Work, { actor, leaseId, seat }: Holder): RolloutRequest {
     const { lastRequestId, submitted } = this.run.now;
     const requestId = lastRequestId + 1;
-    const { task, group, member, attempt, seed, start, limits, policyVersion, exact } = work;
+    const { task, group, member, attempt, seed, start, limits, branches } = work;
+    const { policyVersion, exact } = work;
     this.run.set({ lastRequestId: requestId, submitted: submitted + 1 });
     this.insert.run(
       ...[requestId, task, group, member, attempt],
       ...[actor, leaseId, seat, seed, start],
-      ...[limits.maxSteps, limits.deadlineSeconds, policyVersion, exact ? 1 : 0],
+      ...[limits.maxSteps, limits.deadlineSeconds, branches === null ? null : JSON.stringify(branches)],
+      ...[policyVersion, exact ? 1 : 0],
     );
     this.count(null, 1);
-    return { requestId, task, group, member, attempt, seat, seed, start, limits, policyVersion, exact };
+    return {
+      ...{ requestId, task, group, member, attempt, seat, seed, start },
+      ...{ limits, branches, policyVersion, exact },
+    };
   }
 
   find(requestId: number): RequestRow | null {
@@ -215,17 +222,9 @@ export class Requests {
 export function requestOf(row: RequestRow): RolloutRequest {
   const { requestId, task, group, member, attempt, seat, seed, start, policyVersion } = row;
   const limits = { maxSteps: row.maxSteps, deadlineSeconds: row.deadlineSeconds };
+  const branches = row.branches === null ? null : (JSON.parse(row.branches) as BranchPlan);
   return {
-    requestId,
-    task,
-    group,
-    member,
-    attempt,
-    seat,
-    seed,
-    start,
-    limits,
-    policyVersion,
-    exact: row.exact === 1,
+    ...{ requestId, task, group, member, attempt, seat, seed, start },
+    ...{ limits, branches, policyVersion, exact: row.exact === 1 },
   };
 }

@@ -151,4 +151,8 @@ CREATE TABLE weights (
 `;
 
 /** Entry k brings version k to version k + 1. */
-export const MIGRATIONS: readonly string[] = [FIRST, "ALTER TABLE services DROP COLUMN relayAddress"];
+export const MIGRATIONS: readonly string[] = [
+  FIRST,
+  "ALTER TABLE services DROP COLUMN relayAddress",
+  "ALTER TABLE requests ADD COLUMN branches TEXT",
+];

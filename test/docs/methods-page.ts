@@ -1,7 +1,7 @@
 /** docs/methods.md: every method, written from the recipes themselves. */
 import { markdownTable } from "../../core/markdown.js";
-import { recipeDefinitions, resolveRecipe } from "../../core/recipes/index.js";
-import type { RecipeDefinition } from "../../core/recipes/recipe.js";
+import { modifierDefinitions, recipeDefinitions, resolveRecipe } from "../../core/recipes/index.js";
+import type { ModifierDefinition, RecipeDefinition } from "../../core/recipes/recipe.js";
 
 function rowOf({ id, summary, source }: RecipeDefinition): string[] {
   const { requires, derive, terms } = resolveRecipe({ id, params: {} });
@@ -18,7 +18,15 @@ function rowOf({ id, summary, source }: RecipeDefinition): string[] {
   ];
 }
 
+function modifierRow({ id, summary, source }: ModifierDefinition): string[] {
+  return [`\`${id}\``, summary, `${source.confidence}: ${source.checked}`];
+}
+
 export function methodsPage(): string {
+  const modifiers = markdownTable([
+    ["Modifier", "Change", "Source"],
+    ...modifierDefinitions.map(modifierRow),
+  ]);
   const table = markdownTable([
     ["Recipe", "Method", "Needs in a run file", "Made of", "Source"],
     ...recipeDefinitions.map(rowOf),
@@ -30,6 +38,15 @@ export function methodsPage(): string {
     "parameter; the head of each file in `core/recipes` has formula, defaults and traps.",
     "",
     ...table,
+    "",
+    "## Modifiers",
+    "",
+    "What `recipe.modifiers` in a run file may list: changes to any recipe, made one after the other. One that does not fit is",
+    "refused before anything is started. A recipe with the id of a modifier is a method changed by it.",
+    "",
+    ...modifiers,
+    "",
+    "## Sources",
     "",
     "Source: exact = checked against published code or the paper's own text; note = against what others write of it; derived =",
     "worked out from sourced statements.",

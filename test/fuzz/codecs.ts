@@ -24,6 +24,22 @@ const announcement = { version: 3, rootHash: "00ff", source: "host:1", ageSecond
 const ack = { messageId: 3, rolloutId: "a", kind: "taken", reason: "", code: "", credits: 4 } as const;
 const reply = { known: true, phase: "running", learnerAddress: "host:1" } as const;
 
+const work = {
+  ...({
+    requestId: 7,
+    seat: 1,
+    task: "task-1",
+    group: 3,
+    member: 2,
+    attempt: 1,
+    seed: 9,
+    start: "reset",
+  } as const),
+  limits: { maxSteps: 10, deadlineSeconds: 5 },
+  branches: { at: [1, 4], states: 2, count: 3, maxSteps: 8 },
+  ...{ policyVersion: 4, exact: false },
+};
+
 function decoderOf<T>(
   name: string,
   codec: { encode(value: T): Uint8Array; decode(bytes: Uint8Array): T },
@@ -41,7 +57,7 @@ export const decoders: readonly Decoder[] = [
   },
   ...requests("lease-1").map(({ method, codec, value }) => decoderOf(`${method} request`, codec, value)),
   decoderOf("HeartbeatReply", messages.heartbeatReply, reply),
-  decoderOf("AcquireReply", messages.acquireReply, { ...reply, requests: [] }),
+  decoderOf("AcquireReply", messages.acquireReply, { ...reply, requests: [work] }),
   decoderOf("ReportReply", messages.reportReply, { known: true, actors: 3, voidedGroups: [1, 2] }),
   decoderOf("StatusReply", messages.statusReply, status),
   decoderOf("WeightsManifest", messages.weightsManifest, manifest),

@@ -63,6 +63,19 @@ describe("an assembled batch", () => {
     expect(trajectory!.slice(2, 4)).toEqual(trajectory!.slice(4, 6));
   });
 
+  it("says how many versions older each step's policy is than the weights at hand", () => {
+    const rollout = randomRollout(new Random(4), { rows: 2 });
+    const steps = rollout.columns.rewards.length;
+    const columns = {
+      ...rollout.columns,
+      versionRunLengths: Uint32Array.of(1, steps - 1),
+      versionRunValues: Uint32Array.of(6, 9),
+    };
+    const { versions, policyLags } = assembleBatch([{ ...rollout, columns }], 9).step;
+    expect([...versions!]).toEqual([6, ...new Array<number>(steps - 1).fill(9)]);
+    expect([...policyLags!]).toEqual([3, ...new Array<number>(steps - 1).fill(0)]);
+  });
+
   it("does not depend on whether rows came in one rollout or in several", () => {
     const random = new Random(3);
     const whole = randomRollout(random, { rows: 6 });
@@ -172,7 +185,7 @@ describe("columns", () => {
   it("that are missing are asked for by name", () => {
     const batch = randomBatch(new Random(9));
     expect(() => stepColumn(batch, "advantages")).toThrow(
-      'recipe: needs the step column "advantages"; present: rewards, behaviorLogprobs, oldLogprobs, versions, values',
+      'recipe: needs the step column "advantages"; present: rewards, behaviorLogprobs, oldLogprobs, versions, policyLags, values',
     );
   });
 });

@@ -124,3 +124,93 @@ describe("ppo-kl", () => {
     expectSlopes(method, batch, live, { readings: { klWeight: { beta: 2 } }, tolerance: 1e-4 });
   });
 });
+
+describe("ppo-max", () => {
+  const method = (params: Readonly<Record<string, unknown>> = {}): Recipe => recipe("ppo-max", params);
+
+  it("scales scores by the moments of all so far, then clips", () => {
+    const scores = method().trackers["scores"]!;
+    const single = (n: number): number[] => Array.from({ length: n + 1 }, (_, i) => i);
+    const batches = [
+      [2, -1, 0.5, 3],
+      [0, 1, 4, -2],
+    ].map((given) => fixtureBatch(given, single(4)));
+    const first = scores.observe(scores.initial, batches[0]!);
+    expectClose([scores.read(first)["std"]!], [1.75]);
+    const second = scores.observe(first, batches[1]!);
+    const reading = scores.read(second);
+    expectClose([reading["mean"]!, reading["std"]!], [0.9375, 2.007797]);
+    const shaped = (scoring: string, batch: Batch, readings: Record<string, number>): Float64Array => {
+      const logprobs = new Float64Array(4);
+      const given = withColumns(batch, {
+        step: { referenceLogprobs: logprobs, oldLogprobs: logprobs, values: logprobs },
+        row: { bootstrapValues: logprobs },
+      });
+      const sealing = method({ scoring, scoreClip: scoring === "scale" && batch === batches[0] ? 10 : 0.8 });
+      const context = { readings: { scores: readings }, live: {}, random: new Random(1) };
+      return deriveColumns(sealing, "seal", given, context).step["rewards"]!;
+    };
+    const scaled = shaped("scale", batches[0]!, scores.read(first));
+    expectClose(scaled, [1.142857, -0.571429, 0.285714, 1.714286]);
+    expectClose(shaped("scale", batches[1]!, reading), [0, 0.498058, 0.8, -0.8]);
+    expectClose(shaped("normalise", batches[1]!, reading), [-0.46693, 0.031129, 0.8, -0.8]);
+  });
+
+  it("rewards the score at the row's end and the KL at every step, and bounds advantages", () => {
+    const one = fixtureBatch([0.8], [0, 3]);
+    const batch = withColumns(one, {
+      step: {
+        oldLogprobs: Float64Array.of(-0.5, -1, -0.2),
+        referenceLogprobs: Float64Array.of(-0.6, -0.8, -0.3),
+        values: Float64Array.of(0.1, 0.2, 0.3),
+      },
+      row: { bootstrapValues: Float64Array.of(NaN) },
+    });
+    const sealed = (params: Readonly<Record<string, unknown>>) => {
+      const context = { readings: { scores: { mean: 0, std: 1 } }, live: {}, random: new Random(1) };
+      return deriveColumns(method(params), "seal", batch, context).step;
+    };
+    const { rewards, advantages, returns } = sealed({ whitenAdvantages: false, advantageClip: null });
+    expectClose(rewards!, [-0.002, 0.004, 0.798]);
+    expectClose(advantages!, [0.646245, 0.5771, 0.498]);
+    expectClose(returns!, [0.746245, 0.7771, 0.798]);
+    expectClose(sealed({ advantageClip: null })["advantages"]!, [1.196268, 0.054781, -1.251049]);
+    expectClose(sealed({})["advantages"]!, [0.5, 0.054781, -0.5]);
+  });
+});
+
+describe("taypo", () => {
+  it("has the slope of its second-order objective, averaged over steps, as cotangents", () => {
+    const params = { pairDiscount: 0.9, clipEpsilon: 5, normalizeAdvantages: false, entropyCoefficient: 0 };
+    const batch = withColumns(fixtureBatch([0], [0, 3]), {
+      step: { values: new Float64Array(3) },
+      row: { bootstrapValues: new Float64Array(1) },
+    });
+    const ratios = [1.1, 0.8, 1.3];
+    const logprob = Float32Array.from(ratios, (r, t) => batch.step["oldLogprobs"]![t]! + Math.log(r));
+    const [a, b, c] = [0.5, -0.2, 1] as const;
+    const advantages = Float64Array.of(a, b, c);
+    const method = recipe("taypo", params);
+    const { cotangents } = evaluated(method, batch, { advantages }, { live: { logprob } });
+    const [x, y, z] = [0.1, -0.2, 0.3] as const;
+    const slopes = [
+      a + 0.9 * y * b + 0.81 * z * c,
+      b + 0.9 * x * b + 0.9 * z * c,
+      c + 0.81 * x * c + 0.9 * y * c,
+    ];
+    expectClose(
+      cotangents.logprob!,
+      slopes.map((slope, t) => (-slope * ratios[t]!) / 3),
+    );
+  });
+
+  it("has the slopes of its loss on whole rows", () => {
+    const random = new Random(5);
+    const method = recipe("taypo");
+    expect(method.update.minibatchesOf).toBe("rows");
+    const batch = seal(method, randomBatch(random, { rows: 3 }));
+    const { steps } = batch.inputs;
+    const live = { logprob: grid(random, steps), value: grid(random, steps), entropy: grid(random, steps) };
+    expectSlopes(method, batch, live);
+  });
+});

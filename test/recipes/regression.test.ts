@@ -3,8 +3,7 @@ import { describe, expect, it } from "vitest";
 import { withColumns, type Batch } from "../../core/recipes/batch.js";
 import { resolveRecipe } from "../../core/recipes/index.js";
 import type { Recipe } from "../../core/recipes/recipe.js";
-import { evaluated, fixtureBatch, perRow } from "./catalogue-fixture.js";
-import { expectClose } from "./expect-close.js";
+import { evaluated, expectClose, fixtureBatch, perRow } from "./catalogue-fixture.js";
 
 const recipe = (id: string, params: Readonly<Record<string, unknown>> = {}): Recipe =>
   resolveRecipe({ id, params });

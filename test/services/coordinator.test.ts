@@ -45,7 +45,7 @@ describe("a coordinator", () => {
     expect(reply.requests).toHaveLength(1);
     expect(reply.requests[0]).toMatchObject({
       ...{ task: "seat-0", group: 1, member: 0, attempt: 1, seat: 0, start: "continue" },
-      ...{ limits: { maxSteps: 0, deadlineSeconds: 0 }, policyVersion: 0, exact: false },
+      ...{ limits: { maxSteps: 0, deadlineSeconds: 0 }, branches: null, policyVersion: 0, exact: false },
     });
   });
 

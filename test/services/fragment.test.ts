@@ -9,6 +9,7 @@ import {
   anchorOf,
   maskOf,
   observationOf,
+  postOf,
   randomScript,
   ScriptedEnvironment,
   type ScriptedStep,
@@ -82,6 +83,7 @@ interface Row {
     readonly actions: readonly number[];
     readonly mask: readonly number[];
     readonly anchor: string | null;
+    readonly post: readonly number[] | null;
     readonly logprob: number;
     readonly reward: number;
     readonly version: number;
@@ -112,7 +114,8 @@ function record({ count, steps, fragments, script, version, actionSpace }: Run):
           const actions = Array.from({ length: width }, (_, k) => actionOf(i, t, k));
           const mask = actionSpace?.kind === "box" ? [] : maskOf(i, resets, t);
           const anchor = actionSpace?.kind === "box" ? null : anchorOf(i, resets, t);
-          const step = { observation, actions, mask, anchor, reward };
+          const post = anchor === null ? null : postOf(i, resets, t, actions[0]!);
+          const step = { observation, actions, mask, anchor, post, reward };
           row.push({ ...step, logprob: logprobOf(i, t), version: version(t) });
         }
         const ended = terminated || truncated;
@@ -154,6 +157,7 @@ function rowsOf(c: RolloutColumns): (Omit<Row, "trajectory"> & { readonly trajec
         actions: slice(c.actions, at, c.actionWidth),
         mask: slice(c.actionMasks, at, c.actionMaskWidth),
         anchor: c.anchorIndices.length === 0 ? null : texts[c.anchorIndices[at]!]!,
+        post: c.postObservations.length === 0 ? null : slice(c.postObservations, at, c.observationWidth),
         logprob: c.behaviorLogprobs[at]!,
         reward: c.rewards[at]!,
         version: versions[at]!,
@@ -268,6 +272,7 @@ describe("a fragment", () => {
     environment.step(Int32Array.of(0));
     environment.observations.fill(99);
     environment.actionMasks!.fill(0);
+    environment.postDecisionObservations!.fill(99);
     states.fill(99);
     environment.finalObservations.fill(99);
     expect(columns).toEqual(before);

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import type { RolloutRequest } from "../../core/types.js";
+import type { BranchPlan, RolloutRequest } from "../../core/types.js";
 import { taskOrder, uniformAllocator, type Allocator } from "../../services/coordinator/allocator.js";
 import type { GroupHook, SealedGroup } from "../../services/coordinator/group-hook.js";
 import type { HistorySnapshot } from "../../services/coordinator/history.js";
@@ -232,6 +232,37 @@ describe("the groups of a run", () => {
     expect(reply.voidedGroups).toEqual([]);
     expect(readBooks(folder).groups).toEqual({ open: 0, sealed: 1, void: 1 });
     expect(await place.columns()).toEqual({ submitted: 6, trained: 3, "failed(deadline)": 3 });
+  });
+
+  it("have the branches of the method, as they were granted, after a restart too", async () => {
+    const branches: BranchPlan = { at: [2, 9], states: 2, count: 4, maxSteps: 6 };
+    const { place, actors } = await working({}, { branches });
+    const members = await everything(place, actors[0]);
+    // A member counts as an episode and eight branches of 10 steps: one group is far more than a batch.
+    expect(members.map(({ group }) => group)).toEqual([1, 1, 1, 2, 2, 2]);
+    place.coordinator.tick();
+    expect(await place.metric("pending_steps")).toBe(540);
+    for (const request of members) expect(request.branches).toEqual(branches);
+    await place.restart();
+    const told = (await place.acquire(actors[0], 0, { capacity: 9, lastRequestId: 0 })).requests;
+    expect(told).toEqual(members);
+    const failed = [{ requestId: members[1]!.requestId, reason: "environment" }];
+    const [again] = (await place.acquire(actors[0], 0, { failed, capacity: 1, lastRequestId: 99 })).requests;
+    expect(again).toMatchObject({ member: 1, attempt: 2, branches });
+  });
+
+  it("have no branches where the method has none", async () => {
+    const { place, actors } = await working();
+    for (const { branches } of await everything(place, actors[0])) expect(branches).toBeNull();
+  });
+
+  it("are not begun with branches that cannot be played", async () => {
+    const branches: BranchPlan = { at: "random", states: 2, count: 0, maxSteps: 6 };
+    const opening = Place.open(RUN, null, { branches });
+    await expect(opening).rejects.toMatchObject({
+      code: "RECIPE_INVALID",
+      message: "branches: expected at least one branch from each state, got 0",
+    });
   });
 
   it("go on after a restart, with their time anew", async () => {

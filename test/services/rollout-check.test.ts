@@ -133,6 +133,19 @@ describe("a rollout", () => {
     for (const [rollout, rules, complaint] of wrong) expect(complaintOf(rollout, rules)).toBe(complaint);
   });
 
+  it("says what the deterministic part of its steps leads to where the environment does", () => {
+    const spec = { ...SPEC, observationSpace: discrete(9), postDecisionStates: true };
+    const led = (...states: number[]): Rollout =>
+      withColumns({ postObservations: Float32Array.from(states) });
+    expect(complaintOf(led(0, 8, 3, 1), { spec })).toBeNull();
+    expect(complaintOf(smallRollout(), { spec })).toBe("shape: expected postObservations [4], got [0]");
+    expect(complaintOf(led(0, 8, 3, 1))).toBe("shape: expected postObservations [0], got [4]");
+    expect(complaintOf(led(0, 9, 3, 1), { spec })).toBe("range: expected observations below 9, got 9");
+    expect(complaintOf(led(0, NaN, 3, 1), { spec })).toBe(
+      "notFinite: expected finite postObservations, got NaN or infinity",
+    );
+  });
+
   it("is refused with one number that is not finite, in whichever column", () => {
     const columns = {
       ...{ stateWidth: 1, initialStates: Float32Array.of(0) },

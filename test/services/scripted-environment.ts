@@ -21,7 +21,12 @@ export const maskOf = (i: number, resets: number, t: number): [number, number, n
 /** Key of the state before step t: one of four. */
 export const anchorOf = (i: number, resets: number, t: number): string => `state ${(i + resets + t) % 4}`;
 
-/** Step t of instance i is `script(i, t)`; resets as the seam says: in the same step. Masks discrete actions and names states then. */
+/** What the deterministic part of step t leads to. */
+export const postOf = (i: number, resets: number, t: number, action: number): [number, number] => {
+  return [i + resets / 16, t + action / 8];
+};
+
+/** Step t of instance i is `script(i, t)`; resets as the seam says: in the same step. Masks discrete actions, and says more of states, then. */
 export class ScriptedEnvironment implements VectorEnvironment {
   readonly spec: EnvironmentSpec;
   readonly observations: Float32Array;
@@ -31,6 +36,7 @@ export class ScriptedEnvironment implements VectorEnvironment {
   readonly truncated: Uint8Array;
   readonly actionMasks: Uint8Array | null;
   readonly anchorKeys: string[] | null;
+  readonly postDecisionObservations: Float32Array | null;
   private readonly resets: number[];
   private t = 0;
 
@@ -50,6 +56,7 @@ export class ScriptedEnvironment implements VectorEnvironment {
     this.truncated = new Uint8Array(count);
     this.actionMasks = actionSpace.kind === "discrete" ? new Uint8Array(3 * count) : null;
     this.anchorKeys = actionSpace.kind === "discrete" ? new Array<string>(count).fill("") : null;
+    this.postDecisionObservations = actionSpace.kind === "discrete" ? new Float32Array(2 * count) : null;
     this.resets = new Array<number>(count).fill(0);
     this.reset();
   }
@@ -64,7 +71,6 @@ export class ScriptedEnvironment implements VectorEnvironment {
   }
 
   step(actions: ActionArray, active: Uint8Array | null = null): void {
-    void actions;
     const t = this.t++;
     for (let i = 0; i < this.count; i++) {
       if (active?.[i] === 0) continue;
@@ -72,6 +78,7 @@ export class ScriptedEnvironment implements VectorEnvironment {
       this.rewards[i] = reward;
       this.terminated[i] = terminated ? 1 : 0;
       this.truncated[i] = truncated ? 1 : 0;
+      this.postDecisionObservations?.set(postOf(i, this.resets[i]!, t, actions[i]!), 2 * i);
       const ended = terminated || truncated;
       // What an unended instance holds here means nothing: it must not be read.
       this.finalObservations.set(ended ? observationOf(i, this.resets[i]!, t + 1) : [NaN, NaN], 2 * i);

@@ -65,7 +65,8 @@ export class Dispatcher extends SmallCoordinator {
           seat: 3,
           seed: 50 + requestId,
         },
-        ...{ start: "reset", limits: { maxSteps: 0, deadlineSeconds: 0 }, policyVersion: 5, exact: false },
+        ...{ start: "reset", limits: { maxSteps: 0, deadlineSeconds: 0 }, branches: null },
+        ...{ policyVersion: 5, exact: false },
         ...change,
       };
     });

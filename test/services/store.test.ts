@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { parseRunConfig } from "../../core/config/load.js";
 import { SkeinError } from "../../core/errors.js";
+import { Requests, requestOf } from "../../services/coordinator/requests.js";
 import { RunState } from "../../services/coordinator/run-state.js";
 import { Store } from "../../services/coordinator/store.js";
 
@@ -74,6 +75,27 @@ describe("a store", () => {
     store.transaction(() => insert.run("seat-2", 1));
     expect(store.prepare("SELECT task FROM seats").all()).toEqual([{ task: "seat-2" }]);
     expect(told).toBe(1);
+  });
+});
+
+describe("a file of an older Skein", () => {
+  it("is brought to the present format, with what it holds", () => {
+    opened().close();
+    open.pop();
+    const before = raw(path);
+    before.exec("ALTER TABLE requests DROP COLUMN branches");
+    before.exec(
+      'INSERT INTO requests (requestId, task, "group", member, attempt, actor, leaseId, seat, seed, start, maxSteps, ' +
+        "deadlineSeconds, policyVersion, exact) VALUES (7, 'task-1', 3, 2, 1, 'a', 'lease', 0, 5, 'reset', 0, 9, 4, 0)",
+    );
+    before.pragma("user_version = 2");
+    before.close();
+    const store = opened();
+    const requests = new Requests(store, RunState.open(store, config(), 0));
+    expect(requestOf(requests.find(7)!)).toEqual({
+      ...{ requestId: 7, task: "task-1", group: 3, member: 2, attempt: 1, seat: 0, seed: 5, start: "reset" },
+      ...{ limits: { maxSteps: 0, deadlineSeconds: 9 }, branches: null, policyVersion: 4, exact: false },
+    });
   });
 });
 

@@ -24,7 +24,7 @@ async function engineOf(id: EngineId): Promise<Engine> {
   const random = new Random(9);
   const { tensors } = initialWeights(MODEL, 3);
   const lively = tensors.map((t) => ({ ...t, data: t.data.map((x) => x + 0.3 * random.normal()) }));
-  engine.load({ version: 0, tensors: lively as typeof tensors });
+  engine.load({ version: 0, tensors: lively });
   return engine;
 }
 

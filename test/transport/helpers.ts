@@ -54,7 +54,7 @@ export async function failureOf(promise: Promise<unknown>): Promise<SkeinError> 
   throw new Error("expected a rejection");
 }
 
-/** A rollout of two rows with every column filled from `seed`, NaN and extras included; action masks, anchor keys and memory with discrete actions. */
+/** A rollout of two rows with every column filled from `seed`, NaN and extras included; action masks, anchor keys, post-decision states and memory with discrete actions. */
 export function sampleRollout(seed: number, steps = 5, discrete = true): Rollout {
   const random = new Random(seed);
   const floats = (length: number): Float32Array => Float32Array.from({ length }, () => random.normal());
@@ -72,6 +72,7 @@ export function sampleRollout(seed: number, steps = 5, discrete = true): Rollout
     actionMasks: bits(discrete ? 4 * steps : 0),
     anchorIndices: Uint32Array.from({ length: discrete ? steps : 0 }, () => random.integer(3)),
     anchorTexts: discrete && steps > 0 ? joinAnchorTexts(["ü \u{1f9f6}", "", "a\nb"]) : new Uint8Array(0),
+    postObservations: floats(discrete ? 3 * steps : 0),
     behaviorLogprobs: floats(steps),
     rewards: floats(steps),
     mask: bits(steps),
@@ -127,6 +128,13 @@ export const sampleBooks: Books = {
   inFlight: { rollouts: 1, steps: 0 },
 };
 
+/** `work` with branches, at steps of its own and at random. */
+function branching(work: RolloutRequest): RolloutRequest[] {
+  const somewhere = { at: "random" as const, states: 2, count: 3, maxSteps: 0 };
+  const here = { at: [0, 7, 2 ** 31], states: 3, count: 1, maxSteps: 2 ** 33 };
+  return [somewhere, here].map((branches) => ({ ...work, branches }));
+}
+
 /** A coordinator that answers from its fields, keeps the newest weights, and remembers what it was asked. */
 export class SmallCoordinator implements Control {
   readonly asked: unknown[] = [];
@@ -160,10 +168,12 @@ export class SmallCoordinator implements Control {
     this.asked.push(request);
     const work: RolloutRequest = {
       ...{ seat: request.seat, task: "ünïcode", group: 2 ** 33, member: 3, attempt: 2, seed: 0xffff_ffff },
-      ...{ start: "reset", limits: { maxSteps: 7, deadlineSeconds: 1.5 }, policyVersion: 5, exact: true },
+      ...{ start: "reset", limits: { maxSteps: 7, deadlineSeconds: 1.5 }, branches: null },
+      ...{ policyVersion: 5, exact: true },
       requestId: request.lastRequestId + 1,
     };
-    const requests = request.lastRequestId === 0 ? [] : [work, { ...work, start: "continue" as const }];
+    const requests =
+      request.lastRequestId === 0 ? [] : [work, { ...work, start: "continue" as const }, ...branching(work)];
     return Promise.resolve({ known: true, phase: "finished", learnerAddress: "", requests });
   }
 

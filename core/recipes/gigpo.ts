@@ -1,0 +1,129 @@
+/**
+ * Group-in-group policy optimisation (Feng et al. 2025, arXiv:2505.10978): the advantage of a row among its group, and that
+ * of each of its steps among all steps of the group that were taken in the same state.
+ *
+ *   A_t = A^E + ω·A^S_t; A^E = (s − μ_g)[/(σ_g + ε)], A^S_t = (R_t − μ_a)[/(σ_a + ε)], R_t = Σ_k γ^k r_{t+k}
+ *
+ * s = sum of the row's rewards; μ, σ (Bessel-corrected) over the group, and over the steps of an anchor group. A step whose
+ * action was invalid (step extra `actionValid` = 0) has `invalidPenalty` taken from its own s and R_t, undiscounted.
+ *
+ * Traps: the paper takes one score a trajectory, the released code one a step, so that long rows weigh more
+ * (`episodeStatistics`). A state seen once has A^S = 0, a group of one A^E = s. Equal returns give exactly 0, which rounding
+ * over ε would not. Rows of a group may be of several versions: A compares what was earned, and the ratio corrects each
+ * step by the policy that took it. `dynamic` keeps groups of equal scores out of batches. Source confidence: exact (the authors' code; the paper's
+ * equations 3 to 8).
+ */
+import { z } from "zod";
+import { seqMeanTokenMean, tokenMean } from "../algo/aggregate.js";
+import { relativeToGroup } from "../algo/group-statistics.js";
+import { discountedReturns } from "../algo/returns.js";
+import { ppoClip } from "../algo/surrogates.js";
+import { spreadRows } from "../algo/arrays.js";
+import { stepGroups } from "./anchors.js";
+import { rowColumn, stepColumn, type Batch } from "./batch.js";
+import { clipWindow, groupParams, groupRecipe, stdEpsilon, windowOf } from "./group-recipe.js";
+import type { Derive, RecipeDefinition } from "./recipe.js";
+import { maxFilteredBatches, scoresDiffer } from "./filters.js";
+
+const params = z.strictObject({
+  ...groupParams,
+  ...clipWindow(0.2, 0.2),
+  stdEpsilon,
+  gamma: z.number().min(0).max(1).default(0.95).describe("Discount per step, γ, of the returns of steps"),
+  stepWeight: z.number().min(0).max(100).default(1).describe("ω: weight of the advantages of steps"),
+  normalization: z
+    .enum(["mean", "meanStd"])
+    .default("mean")
+    .describe("mean = centre; meanStd = centre and divide by the standard deviation"),
+  episodeStatistics: z
+    .enum(["trajectories", "steps"])
+    .default("trajectories")
+    .describe(
+      "Over what the mean score of a group is taken: the paper's trajectories, or the released code's steps",
+    ),
+  similarity: z
+    .number()
+    .gt(0)
+    .lt(1)
+    .nullable()
+    .default(null)
+    .describe("Names of states that are at least so similar count as one state; null = equal states only"),
+  invalidPenalty: z
+    .number()
+    .min(0)
+    .max(1000)
+    .default(0.1)
+    .describe("Taken from score and return of a step whose action was invalid, in units of reward"),
+  aggregation: z
+    .enum(["tokenMean", "seqMeanTokenMean"])
+    .default("tokenMean")
+    .describe("Every step counts the same, or every row"),
+  maxFilteredBatches,
+  dynamic: z.boolean().default(false).describe("Keep groups of equal scores out of batches"),
+});
+type GigpoParams = z.output<typeof params>;
+
+/** [N] 0 where the action was invalid, else 1. */
+function validity({ step, mask }: Batch): Float64Array {
+  return step["actionValid"] ?? new Float64Array(mask.length).fill(1);
+}
+
+/** [N] 1 at the first chosen step of each row. */
+function firstChosen({ offsets, mask }: Batch): Uint8Array {
+  const first = new Uint8Array(mask.length);
+  for (let i = 0; i + 1 < offsets.length; i++) {
+    const at = mask.subarray(offsets[i], offsets[i + 1]).indexOf(1);
+    if (at >= 0) first[offsets[i]! + at] = 1;
+  }
+  return first;
+}
+
+function gigpoAdvantages(p: GigpoParams): Derive {
+  const norm = { singleton: "raw", eps: p.normalization === "mean" ? null : p.stdEpsilon } as const;
+  return {
+    id: "gigpoAdvantages",
+    when: "seal",
+    needs: ["rewards"],
+    writes: ["advantages"],
+    run(batch) {
+      const { offsets, mask } = batch;
+      const penalties = validity(batch).map((valid) => p.invalidPenalty * (1 - valid));
+      const scores = spreadRows(rowColumn(batch, "score"), offsets).map((score, t) => score - penalties[t]!);
+      const rewards = stepColumn(batch, "rewards");
+      const ended = { terminated: new Uint8Array(batch.terminated.length).fill(1), offsets, mask };
+      const bootstrapValues = new Float64Array(batch.terminated.length);
+      const returns = discountedReturns({ rewards, bootstrapValues, ...ended }, p.gamma).map(
+        (value, t) => value - penalties[t]!,
+      );
+      const counted = p.episodeStatistics === "steps" ? mask : firstChosen(batch);
+      const groups = spreadRows(rowColumn(batch, "group"), offsets);
+      const ofEpisodes = relativeToGroup(scores, groups, { ...norm, counted });
+      const ofSteps = relativeToGroup(returns, stepGroups(batch, p.similarity), {
+        ...{ ...norm, singleton: "zero", counted: mask },
+      });
+      return { step: { advantages: ofEpisodes.map((a, t) => a + p.stepWeight * ofSteps[t]!) } };
+    },
+  };
+}
+
+export const gigpo: RecipeDefinition<GigpoParams> = {
+  id: "gigpo",
+  summary:
+    "Group-in-group: rows among their group, steps among those taken in the same state (Feng et al. 2025)",
+  source: { confidence: "exact", checked: "the authors' code; the paper's equations 3 to 8" },
+  params,
+  build(p) {
+    const base = groupRecipe(p, {
+      id: "gigpo",
+      advantages: gigpoAdvantages(p),
+      surrogate: ppoClip(windowOf(p)),
+      aggregator: p.aggregation === "tokenMean" ? tokenMean() : seqMeanTokenMean(),
+      window: windowOf(p),
+    });
+    return {
+      ...base,
+      requires: ["groups", p.similarity === null ? "anchors" : "anchorNames"],
+      sampler: { ...base.sampler, ...(p.dynamic ? { filter: scoresDiffer(p.maxFilteredBatches) } : {}) },
+    };
+  },
+};

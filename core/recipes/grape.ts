@@ -1,0 +1,98 @@
+/**
+ * Generalised relative advantage policy evolution (GRAPE): several rubrics in place of one score, each counting as much as
+ * the judge is sure of it.
+ *
+ *   R_i = Σ_k ω_k·s_{i,k} / Σ_k ω_k, ω_k = mean over the group of the confidence c_{i,k}
+ *   A_i = R_i − mean_g R; loss = token-mean of ppoClip(ρ_t, A_i)
+ *
+ * s and c are row counters that the environment emits: `rubrics` names them. A rubric without a confidence has ω = 1; where all ω
+ * are 0 rubrics count the same. Traps: rewards of steps count only as far as a rubric has them (as the default, the
+ * episode's return, does); keep rubrics on one scale. Source confidence: reconstructed from a summary, unverified.
+ */
+import { z } from "zod";
+import { tokenMean } from "../algo/aggregate.js";
+import { rowsByGroup } from "../algo/group-statistics.js";
+import { ppoClip } from "../algo/surrogates.js";
+import { SkeinError } from "../errors.js";
+import { centredByGroup } from "./advantages.js";
+import { rowColumn, type Batch } from "./batch.js";
+import { clipWindow, groupParams, groupRecipe, windowOf } from "./group-recipe.js";
+import type { Derive, RecipeDefinition } from "./recipe.js";
+
+const counter = z.string().min(1).max(100);
+const rubric = z.strictObject({
+  score: counter.describe("Row counter s_k"),
+  confidence: counter.nullable().default(null).describe("Row counter c_k; null = always 1"),
+});
+const params = z.strictObject({
+  ...groupParams,
+  ...clipWindow(0.2, 0.2),
+  rubrics: z
+    .array(rubric)
+    .min(1)
+    .max(100)
+    .default([{ score: "episodeReturn", confidence: null }])
+    .describe("Row counters that hold the score of each rubric and how sure the judge is of it"),
+});
+type Params = z.output<typeof params>;
+
+/** Emitted for every episode, whatever the environment. */
+const ALWAYS_THERE = ["episodeReturn", "episodeLength"];
+
+function counters({ rubrics }: Params): string[] {
+  const names = rubrics.flatMap(({ score, confidence }) =>
+    confidence === null ? [score] : [score, confidence],
+  );
+  return [...new Set(names)].filter((name) => !ALWAYS_THERE.includes(name));
+}
+
+/** A counter that every row has, or RECIPE_INVALID. */
+function counterOf(batch: Batch, name: string): Float64Array {
+  const values = rowColumn(batch, name);
+  const row = values.findIndex((value) => !Number.isFinite(value));
+  if (row < 0) return values;
+  throw new SkeinError(
+    "RECIPE_INVALID",
+    `recipe grape: expected a number for "${name}" at the end of every episode, got ${values[row]}`,
+  );
+}
+
+function rubricScores({ rubrics }: Params): Derive {
+  return {
+    ...{ id: "rubricScores", when: "seal", needs: [], writes: [] },
+    run(batch) {
+      const items = rubrics.map(({ score, confidence }) => ({
+        scores: counterOf(batch, score),
+        confidences: confidence === null ? null : counterOf(batch, confidence),
+      }));
+      const score = new Float64Array(batch.offsets.length - 1);
+      for (const rows of rowsByGroup(rowColumn(batch, "group"))) {
+        const weights = items.map(({ confidences }) =>
+          confidences === null ? 1 : rows.reduce((sum, i) => sum + confidences[i]!, 0) / rows.length,
+        );
+        const total = weights.reduce((sum, weight) => sum + weight, 0);
+        const share = (k: number): number => (total === 0 ? 1 / items.length : weights[k]! / total);
+        for (const i of rows) score[i] = items.reduce((sum, { scores }, k) => sum + share(k) * scores[i]!, 0);
+      }
+      return { row: { score } };
+    },
+  };
+}
+
+export const grape: RecipeDefinition<Params> = {
+  id: "grape",
+  summary: "Several rubrics, weighed by the judge's confidence, in place of one score (GRAPE)",
+  source: { confidence: "note", checked: "a summary; reconstructed, unverified" },
+  params,
+  build: (p) => ({
+    ...groupRecipe(p, {
+      id: "grape",
+      before: [rubricScores(p)],
+      advantages: centredByGroup("raw"),
+      surrogate: ppoClip(windowOf(p)),
+      aggregator: tokenMean(),
+      window: windowOf(p),
+    }),
+    counters: counters(p),
+  }),
+};
