@@ -102,7 +102,7 @@ export const spine: RecipeDefinition<Params> = {
       terms: [...base.terms, bandTerm(p.bandCoefficient, { select })],
     };
     if (p.klCoefficient === 0) return recipe;
-    const kl = referenceKlTerm(p.klCoefficient, tokenMean());
-    return withReference({ ...recipe, terms: [...recipe.terms, { ...kl, select }] });
+    const kl = referenceKlTerm(p.klCoefficient, tokenMean(), { select });
+    return withReference({ ...recipe, terms: [...recipe.terms, kl] });
   },
 };

@@ -1,4 +1,5 @@
 /** One prompt, four rows of 3, 2, 4 and 1 steps: the fixture for which the numbers of many methods were worked out by hand. */
+import { expect } from "vitest";
 import type { Batch } from "../../core/recipes/batch.js";
 import { withColumns } from "../../core/recipes/batch.js";
 import { deriveColumns, evaluateTerms, type Evaluation } from "../../core/recipes/evaluate.js";
@@ -76,6 +77,17 @@ export function evaluated(
 /** [R]: the advantage that every step of each row has. */
 export function rowAdvantages({ step, offsets }: Batch): number[] {
   return Array.from(offsets.subarray(0, -1), (at) => step["advantages"]![at]!);
+}
+
+/** Half a unit in the sixth digit, and what float32 log-probabilities add to it. */
+const CLOSE = 1.5e-6;
+
+export function expectClose(actual: ArrayLike<number>, expected: ArrayLike<number>, tolerance = CLOSE): void {
+  expect(actual).toHaveLength(expected.length);
+  Array.from(expected).forEach((x, i) => {
+    const apart = Math.abs(actual[i]! - x);
+    expect(apart, `at ${i}: ${actual[i]}, not ${x}`).toBeLessThan(tolerance);
+  });
 }
 
 /** [N]: the number that each row of the fixture has, at its steps. */

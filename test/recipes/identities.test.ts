@@ -16,8 +16,8 @@ import { stepColumn, withColumns, type Batch } from "../../core/recipes/batch.js
 import { resolveRecipe } from "../../core/recipes/index.js";
 import type { Recipe } from "../../core/recipes/recipe.js";
 import { policyTerm } from "../../core/recipes/terms.js";
-import { worst } from "./fixture.js";
 import { expectClose } from "./expect-close.js";
+import { worst } from "./fixture.js";
 import {
   chosenOf,
   derivedFrom,

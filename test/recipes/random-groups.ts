@@ -55,6 +55,7 @@ export function randomGroups(
     finalObservations: Float32Array.from({ length: rows }, () => random.integer(2)),
     step: {
       ...{ rewards: normals(0, 1), versions: new Float64Array(steps) },
+      anchor: normals(0, 0).map(() => random.integer(3)),
       ...{ behaviorLogprobs: oldLogprobs, oldLogprobs, proximalLogprobs: near(oldLogprobs, 0.1) },
       ...{ values, entropies, policies },
       ...{ referenceLogprobs: near(oldLogprobs, 0.3), referencePolicies: near(policies, 0.5) },
@@ -69,6 +70,7 @@ export function randomGroups(
       trajectory: ofRows((row) => row),
       truncated: new Float64Array(rows),
       bootstrapValues: normals(0, 1, rows),
+      episodeReturn: normals(0, 1, rows),
     },
   };
 }

@@ -6,7 +6,8 @@ import { withColumns, type Batch } from "../../core/recipes/batch.js";
 import { deriveColumns } from "../../core/recipes/evaluate.js";
 import { resolveRecipe } from "../../core/recipes/index.js";
 import type { Recipe } from "../../core/recipes/recipe.js";
-import { evaluated, expectClose, fixtureBatch } from "./catalogue-fixture.js";
+import { evaluated, fixtureBatch } from "./catalogue-fixture.js";
+import { expectClose } from "./expect-close.js";
 import { randomBatch } from "./fixture.js";
 import { expectSlopes, grid } from "./slopes.js";
 
