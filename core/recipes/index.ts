@@ -65,8 +65,6 @@ export const recipeDefinitions: readonly RecipeDefinition[] = [
   ...[grpo, drGrpo, rloo, reinforcePp, gspo, cispo, bnpo, deltaL, litePpo, sapo],
   ...[dapo, copo, seedGrpo, egsw, canon, riskpo, oblrPo, grape, pear, ares],
   ...[gigpo, gmpo, tisGrpo, decoupledPpo, pfPpo, remix, brpo, polychromic],
-  ...[dapo, copo, seedGrpo, egsw, canon, riskpo, oblrPo, grape, pear],
-  ...[gigpo, gmpo, tisGrpo, decoupledPpo, pfPpo, remix],
   ...[clipCov, klCov, epo, spine],
   ...[nft, rover, aStarPo, copg, shiq],
 ];

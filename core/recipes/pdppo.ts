@@ -26,11 +26,11 @@ const params = z.strictObject({
   epochs: updateParams.epochs.default(40).describe("Passes over each batch"),
   minibatches: updateParams.minibatches.default(1).describe("Minibatches of each pass"),
   learningRate: updateParams.learningRate.default(4e-4).describe("Adam's step size"),
-  maxGradNorm: updateParams.maxGradNorm.default(1),
-  gamma: criticParams.gamma.default(0.991),
-  clipEpsilon: clipEpsilon.default(0.21),
+  maxGradNorm: updateParams.maxGradNorm.default(1).describe("Global L2 norm to which gradients are clipped"),
+  gamma: criticParams.gamma.default(0.991).describe("Discount per step, γ"),
+  clipEpsilon: clipEpsilon.default(0.21).describe("Ratio clip ε"),
   valueCoefficient: criticParams.valueCoefficient.default(1).describe("Weight of the critics' loss"),
-  entropyCoefficient: entropyCoefficient.default(0.012),
+  entropyCoefficient: entropyCoefficient.default(0.012).describe("Weight c_e of the entropy bonus"),
 });
 
 function dualAdvantages(gamma: number): Derive {

@@ -32,9 +32,11 @@ const params = z.strictObject({
   minibatches: updateParams.minibatches.default(32).describe("Minibatches of each pass"),
   learningRate: updateParams.learningRate.default(3e-4).describe("Adam's step size"),
   ...criticParams,
-  valueClipEpsilon: criticParams.valueClipEpsilon.default(null),
+  valueClipEpsilon: criticParams.valueClipEpsilon
+    .default(null)
+    .describe("Clip of the value around its old value, in units of return; null = no clip"),
   clipEpsilon,
-  entropyCoefficient: entropyCoefficient.default(0),
+  entropyCoefficient: entropyCoefficient.default(0).describe("Weight c_e of the entropy bonus"),
   frequencyCoefficient: weight.describe("Weight c_f of the gate's distance from the best component"),
   componentCoefficient: weight.describe("Weight c_Q of the component values' loss"),
 });

@@ -23,7 +23,7 @@ import { entropyTerm, policyTerm, valueTerm } from "./terms.js";
 
 const params = z.strictObject({
   ...updateParams,
-  gamma: criticParams.gamma.default(1),
+  gamma: criticParams.gamma.default(1).describe("Discount per step, γ"),
   lambda: criticParams.lambda,
   clipEpsilon,
   valueCoefficient: criticParams.valueCoefficient,

@@ -21,6 +21,7 @@ import {
   liveName,
   randomGroups,
   readingsOf,
+  withMixtures,
 } from "./random-groups.js";
 
 /** Where defaults would leave the method idle on a small batch, or choose by chance. */
@@ -51,7 +52,8 @@ const recipes: readonly (readonly [string, Recipe])[] = recipeDefinitions.map(({
 /** Scores between 0 and 1, as bnpo wants them, 0 and 1 among them. */
 function groupsFor(recipe: Recipe, seed: number, masked = 0.2): Batch {
   const random = new Random(seed);
-  const batch = randomGroups(random, { masked, score: () => random.integer(9) / 8 });
+  const drawn = randomGroups(random, { masked, score: () => random.integer(9) / 8 });
+  const batch = recipe.requires.includes("mixture") ? withMixtures(drawn, random) : drawn;
   const counters = (recipe.counters ?? []).map((name) => [
     name,
     batch.row["score"]!.map(() => random.uniform()),

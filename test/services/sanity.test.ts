@@ -64,8 +64,8 @@ async function learn(id: string, { batches, architecture = MLP, recipe = {} }: L
   for (let version = 1; version <= batches; version++) {
     const request: RolloutRequest = {
       ...{ requestId: version, task: "seat-0", group: version, member: 0, attempt: 1, seat: 0, seed: 7 },
-      ...{ start: "continue", branches: null, limits: { maxSteps: 0, deadlineSeconds: 0 } },
-      ...{ policyVersion: version - 1, exact: true },
+      ...{ start: "continue", limits: { maxSteps: 0, deadlineSeconds: 0 } },
+      ...{ policyVersion: version - 1, exact: true, branches: null },
     };
     const { columns } = await player.collect(request);
     window.add(columns.rowCounters["episodeReturn"]);
