@@ -1,4 +1,5 @@
 /** Refuses a recipe that reads a column nobody gives it, before anything is started. */
+import { branchComplaint } from "../branches.js";
 import { SkeinError } from "../errors.js";
 import type { Recipe, Requirement } from "./recipe.js";
 
@@ -10,13 +11,21 @@ export const EVALUATED = {
   logprob: "proximalLogprobs",
   entropy: "entropies",
   policy: "policies",
+  postValue: "postValues",
+  componentValues: "componentValues",
 } as const;
 export const OF_REFERENCE = { logprob: "referenceLogprobs", policy: "referencePolicies" } as const;
 
-/** Throws RECIPE_INVALID naming the reader, the column and what there is. */
+/** Throws RECIPE_INVALID naming the reader, the column and what there is, or branches that cannot be played. */
 export function checkRecipe(recipe: Recipe): void {
+  const { branches } = recipe.sampler;
+  const complaint = branches === undefined ? null : branchComplaint(branches);
+  if (complaint !== null) {
+    throw new SkeinError("RECIPE_INVALID", `recipe ${recipe.id}: branches: ${complaint}`);
+  }
   const available = new Set<string>([
     ...RECORDED,
+    ...(recipe.keepUnfinished === undefined ? [] : ["fresh"]),
     ...recipe.evaluate.map((column) => EVALUATED[column]),
     ...(recipe.evaluateReference ?? []).map((column) => OF_REFERENCE[column]),
   ]);
@@ -55,6 +64,9 @@ const REMEDIES: Readonly<Record<Requirement, string>> = {
   exactKl:
     "actions that are one integer, or numbers with model.distribution gaussian or tanhGaussian: their distributions have " +
     "an exact KL divergence",
+  mixture: "real-valued actions drawn from several Gaussians: set model.distribution: mixture",
+  postDecision:
+    "an environment with postDecisionStates in its description, and a critic of those: set model.postDecisionCritic: true",
   separateCritic: "an actor and a critic that share no weights: set model.kind: mlp",
 };
 

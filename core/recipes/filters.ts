@@ -2,18 +2,19 @@
 import { z } from "zod";
 import type { GroupFilter } from "./recipe.js";
 
+/** verl gives up after 10 batches of samples, each three times a training batch. */
 export const maxFilteredBatches = z
-  .int()
-  .min(1)
-  .max(1_000_000)
-  .default(10)
-  .describe("Batches' worth of steps that are filtered in a row at most; then groups enter as they are");
+  .number()
+  .positive()
+  .max(1e6)
+  .default(30)
+  .describe("Batches' worth of steps left out in a row before groups enter as they are");
 
-/** Groups in which not all scores are equal: from the others no advantage comes (DAPO, Yu et al. 2025, eq. 11). */
+/** Groups whose scores differ, for from the others no advantage comes, and a row alone (DAPO, Yu et al. 2025, eq. 11). */
 export function scoresDiffer(maxBatches: number): GroupFilter {
   return {
-    reason: "equalScores",
-    keep: (scores) => scores.some((score) => score !== scores[0]),
+    reason: "equal-scores",
+    keep: (scores) => scores.length < 2 || scores.some((score) => score !== scores[0]),
     maxBatches,
   };
 }

@@ -57,8 +57,10 @@ export const klCov: RecipeDefinition<z.output<typeof params>> = {
       aggregator: tokenMean(),
       window: null,
     });
-    const every = { coefficient: p.klCoefficient, aggregator: tokenMean() };
-    const held = klTerm("covarianceKl", "oldLogprobs", every, klAbsolute);
-    return { ...base, terms: [...base.terms, { ...held, weights: ["highCovariance"] }] };
+    const held = klTerm({
+      ...{ id: "covarianceKl", to: "oldLogprobs", estimator: klAbsolute, weights: ["highCovariance"] },
+      ...{ coefficient: p.klCoefficient, aggregator: tokenMean() },
+    });
+    return { ...base, terms: [...base.terms, held] };
   },
 };

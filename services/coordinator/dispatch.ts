@@ -23,7 +23,7 @@ import type { WorkSource } from "./work-source.js";
 
 /**
  * What a method decides before training; by default tasks are drawn at random, nothing follows from a group and episodes
- * have no branches.
+ * have the branches of the recipe, if any.
  */
 export interface Method {
   readonly allocator?: Allocator;
@@ -182,11 +182,9 @@ export class Dispatch {
   private createWork(): WorkSource {
     const { config, store, now, method, events } = this.options;
     const { run, requests, leases } = this;
-    const gate = {
-      batchSteps: resolveRecipe(config.recipe).sampler.batchSteps,
-      maxPolicyLag: config.staleness.maxPolicyLag,
-    };
-    const { branches = null } = method;
+    const { sampler } = resolveRecipe(config.recipe);
+    const gate = { batchSteps: sampler.batchSteps, maxPolicyLag: config.staleness.maxPolicyLag };
+    const branches = method.branches ?? sampler.branches ?? null;
     const { groups: settings } = config;
     if (settings === null) return new FragmentWork(store, run, requests, config, gate);
     return new GroupWork({

@@ -1,6 +1,12 @@
 /** Which whole groups may enter a batch, as the recipe's filter says. Lets all in once too much was filtered in a row. */
 import type { GroupFilter } from "../../core/recipes/recipe.js";
+import type { Rollout } from "../../core/types.js";
 import type { Unit } from "./ready-queue.js";
+
+/** Of the episode itself, the first row, without its branches. */
+function scoreOf({ columns: { rewards, offsets } }: Rollout): number {
+  return rewards.subarray(0, offsets[1]).reduce((sum, reward) => sum + reward, 0);
+}
 
 export class FilterGate {
   /** Filtered since the last batch began. */
@@ -19,7 +25,7 @@ export class FilterGate {
 
   admits({ held, steps }: Unit): boolean {
     if (this.open) return true;
-    const scores = held.map(({ rollout }) => rollout.columns.rewards.reduce((sum, r) => sum + r, 0));
+    const scores = held.map(({ rollout }) => scoreOf(rollout));
     if (this.filter.keep(Float64Array.from(scores))) return true;
     this.steps += steps;
     if (this.steps < this.filter.maxBatches * this.batchSteps) return false;

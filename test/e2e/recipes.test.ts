@@ -1,10 +1,11 @@
 /** Every method trains for real: services, threads, an environment. What it computes is for test/recipes to say. */
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { recipeDefinitions, resolveRecipe } from "../../core/recipes/index.js";
+import { modifierDefinitions, recipeDefinitions, resolveRecipe } from "../../core/recipes/index.js";
 import type { Requirement } from "../../core/recipes/recipe.js";
 import { runInProcess } from "./in-process.js";
 import { Workplace } from "./skein.js";
+import type { BookReport } from "../../services/coordinator/main.js";
 
 let place: Workplace;
 beforeEach(async () => {
@@ -24,16 +25,24 @@ const PARAMS: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
   bnpo: RETURNS,
   nft: { successScore: 20 },
   pear: RETURNS,
+  polychromic: { maxScore: 500 },
+};
+
+/** Where CartPole or a plain network will not do. */
+const PLACES: Partial<Record<Requirement, Readonly<Record<string, unknown>>>> = {
+  anchors: { environment: { id: "FrozenLake-v1" } },
+  mixture: { environment: { id: "Pendulum-v1" }, model: { hidden: [16], distribution: "mixture" } },
+  postDecision: { environment: { id: "FrozenLake-v1" }, model: { hidden: [16], postDecisionCritic: true } },
 };
 
 /** What a method needs beside the settings that all have. */
 function settingsFor(requires: readonly Requirement[]): Readonly<Record<string, unknown>> {
-  const anchors = requires.includes("anchors");
   return {
-    environment: { id: anchors ? "FrozenLake-v1" : "CartPole-v1" },
+    ...{ environment: { id: "CartPole-v1" }, model: { hidden: [16] } },
     groups: requires.includes("groups") ? { size: 4, tasks: 100 } : null,
     reference: requires.includes("reference") ? {} : null,
-  };
+    ...Object.assign({}, ...requires.map((requirement) => PLACES[requirement] ?? {})),
+  } as Readonly<Record<string, unknown>>;
 }
 
 describe("recipe", () => {
@@ -42,7 +51,7 @@ describe("recipe", () => {
     const { requires } = resolveRecipe({ id, params });
     const { finished, events } = await runInProcess(
       {
-        ...{ run: { name: "recipe", seed: 7 }, recipe: { id, params }, model: { hidden: [16] } },
+        ...{ run: { name: "recipe", seed: 7 }, recipe: { id, params } },
         ...{ actors: { fragmentSteps: 32 }, stop: { envSteps: 3000 } },
         ...settingsFor(requires),
       },
@@ -70,11 +79,42 @@ describe("recipe", () => {
   });
 });
 
+describe("dynamic sampling", () => {
+  it("keeps groups of equal scores out of training, and the books balance", async () => {
+    // At first one episode in fifty reaches the goal, so hardly any group differs in score.
+    await place.runFile({
+      environment: { id: "FrozenLake-v1" },
+      recipe: {
+        ...{ id: "grpo", params: { batchSteps: 600 } },
+        modifiers: [{ id: "dynamic-sampling", params: { maxFilteredBatches: 2 } }],
+      },
+      groups: { size: 4, tasks: 100 },
+      stop: { envSteps: 1200 },
+    });
+    const { code } = await place.run("train", "run.yaml", "--json");
+    expect(code).toBe(0);
+    const [folder] = await place.runFolders();
+    const { stdout } = await place.run("inspect", folder!, "--json");
+    const { books, imbalance } = JSON.parse(stdout) as BookReport;
+    expect(imbalance).toEqual({ rollouts: 0, steps: 0 });
+    const { trained, stale, filtered, failed, inFlight, submitted } = books;
+    const equal = filtered["equal-scores"]!;
+    expect(equal.rollouts).toBeGreaterThan(0);
+    expect(equal.rollouts % 4).toBe(0);
+    expect(trained.steps).toBeGreaterThanOrEqual(1200);
+    const said = [trained, stale, inFlight, ...Object.values(filtered), ...Object.values(failed)];
+    expect(said.reduce((sum, { rollouts }) => sum + rollouts, 0)).toBe(submitted.rollouts);
+  });
+});
+
 describe("skein recipes", () => {
-  it("lists every method, and what it needs", async () => {
+  it("lists every method, and what it needs, and every modifier", async () => {
     const { code, stdout } = await place.run("recipes");
     expect(code).toBe(0);
-    for (const { summary } of recipeDefinitions) expect(stdout).toContain(summary);
+    const all = [...recipeDefinitions, ...modifierDefinitions];
+    for (const { summary } of all) expect(stdout).toContain(summary);
+    expect(stdout.indexOf("Modifiers")).toBeGreaterThan(stdout.indexOf("\ngrpo "));
+    expect(stdout.indexOf("\ndynamic-sampling ")).toBeGreaterThan(stdout.indexOf("Modifiers"));
     expect(stdout).toMatch(/^grpo .*\[needs groups\]$/m);
     expect(stdout).toMatch(/^ppo .*\[needs value\]$/m);
   });
@@ -83,6 +123,12 @@ describe("skein recipes", () => {
     const { stdout } = await place.run("recipes", "show", "gspo");
     expect(stdout).toMatch(/^terms +1 · policyLoss on logprob by seq-mean-token-mean$/m);
     expect(stdout).toMatch(/^clipHigh +0\.0004 /m);
+    const both = await place.run("recipes", "show", "tis");
+    expect(both.stdout).toMatch(/^tis: GRPO.*$[\s\S]*^modifier tis: .*$[\s\S]*^weightMax +2 /m);
+    const alone = await place.run("recipes", "show", "replay", "--json");
+    expect(JSON.parse(alone.stdout)).toMatchObject({
+      modifier: { id: "replay", params: { replayShare: 0.4 } },
+    });
     const refused = await place.run("recipes", "show", "grppo");
     expect(refused.code).toBe(1);
     expect(refused.stderr).toContain('Did you mean "grpo"?');

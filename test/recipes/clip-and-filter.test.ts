@@ -6,7 +6,8 @@ import { withColumns, type Batch } from "../../core/recipes/batch.js";
 import { resolveRecipe } from "../../core/recipes/index.js";
 import { overlongPenalty } from "../../core/recipes/overlong.js";
 import type { Recipe } from "../../core/recipes/recipe.js";
-import { evaluated, expectClose, fixtureBatch, LIVE, rowAdvantages } from "./catalogue-fixture.js";
+import { evaluated, fixtureBatch, LIVE, rowAdvantages } from "./catalogue-fixture.js";
+import { expectClose } from "./expect-close.js";
 
 const recipe = (id: string, params: Readonly<Record<string, unknown>> = {}): Recipe =>
   resolveRecipe({ id, params });

@@ -11,7 +11,8 @@ import { windowMeans } from "../../core/algo/windows.js";
 import { withColumns, type Batch } from "../../core/recipes/batch.js";
 import { resolveRecipe } from "../../core/recipes/index.js";
 import type { Readings, Recipe } from "../../core/recipes/recipe.js";
-import { evaluated, expectClose, fixtureBatch, LIVE } from "./catalogue-fixture.js";
+import { evaluated, fixtureBatch, LIVE } from "./catalogue-fixture.js";
+import { expectClose } from "./expect-close.js";
 
 const [easy, medium, hard]: Difficulty[] = [0, 1, 2];
 

@@ -15,15 +15,7 @@ import {
 import type { Recipe } from "../../core/recipes/recipe.js";
 import { F } from "../algo/fixture.js";
 import { evaluated, fixtureBatch, LIVE } from "./catalogue-fixture.js";
-
-const CLOSE = 1.5e-6;
-
-function expectClose(actual: ArrayLike<number>, expected: readonly number[], tolerance = CLOSE): void {
-  expect(actual).toHaveLength(expected.length);
-  expected.forEach((x, i) =>
-    expect(Math.abs(actual[i]! - x), `at ${i}: ${actual[i]}, not ${x}`).toBeLessThan(tolerance),
-  );
-}
+import { expectClose } from "./expect-close.js";
 
 type Params = Readonly<Record<string, unknown>>;
 
@@ -199,18 +191,9 @@ describe("dynamic-sampling and replay", () => {
     const { sampler, requires } = modified(resolveRecipe({ id: "ppo", params: {} }), "dynamic-sampling");
     expect(requires).toEqual(["value", "groups"]);
     const { keep, reason, maxBatches } = sampler.filter!;
-    expect([reason, maxBatches]).toEqual(["equalScores", 10]);
-    expect([[0, 0, 0], [1, 1], [3]].map((scores) => keep(Float64Array.from(scores)))).toEqual([
-      false,
-      false,
-      false,
-    ]);
-    expect(
-      [
-        [0, 0, 1],
-        [1, 1 + 1e-9],
-      ].map((scores) => keep(Float64Array.from(scores))),
-    ).toEqual([true, true]);
+    expect([reason, maxBatches]).toEqual(["equal-scores", 30]);
+    const kept = [[0, 0, 0], [1, 1], [3], [0, 0, 1], [1, 1 + 1e-9]];
+    expect(kept.map((scores) => keep(Float64Array.from(scores)))).toEqual([false, false, true, true, true]);
   });
 
   it("replays a share of the whole batch", () => {
@@ -321,7 +304,7 @@ describe("every modifier with every method", () => {
   it.each([
     [["tis", "decoupled-ppo"], /modifier decoupled-ppo: recipe grpo has another old policy already/],
     [["replay", "replay"], /modifier replay: recipe grpo replays already/],
-    [["dynamic-sampling", "dynamic-sampling"], /recipe grpo filters groups already \(equalScores\)/],
+    [["dynamic-sampling", "dynamic-sampling"], /recipe grpo filters groups already \(equal-scores\)/],
     [["reference-kl", "reference-kl"], /recipe grpo has a penalty of its own/],
   ])("refuses %o", (ids, message) => {
     const modifiers = ids.map((id) => ({ id, params: {} }));

@@ -5,15 +5,7 @@ import { resolveRecipe } from "../../core/recipes/index.js";
 import type { Recipe } from "../../core/recipes/recipe.js";
 import { F } from "../algo/fixture.js";
 import { evaluated, fixtureBatch } from "./catalogue-fixture.js";
-
-const CLOSE = 1.5e-6;
-
-function expectClose(actual: ArrayLike<number>, expected: readonly number[], tolerance = CLOSE): void {
-  expect(actual).toHaveLength(expected.length);
-  expected.forEach((x, i) =>
-    expect(Math.abs(actual[i]! - x), `at ${i}: ${actual[i]}, not ${x}`).toBeLessThan(tolerance),
-  );
-}
+import { expectClose } from "./expect-close.js";
 
 const recipe = (id: string, params: Readonly<Record<string, unknown>> = {}): Recipe =>
   resolveRecipe({ id, params });
