@@ -28,6 +28,7 @@ function cartPoleColumns(environments: number, fragmentSteps: number): RolloutCo
     actions: Int32Array.from({ length: steps }, () => random.integer(2)),
     actionMasks: new Uint8Array(0),
     ...{ anchorIndices: new Uint32Array(0), anchorTexts: new Uint8Array(0) },
+    postObservations: new Float32Array(0),
     behaviorLogprobs: new Float32Array(steps).fill(Math.log(0.5)),
     rewards: new Float32Array(steps).fill(1),
     mask: new Uint8Array(steps).fill(1),

@@ -46,6 +46,7 @@ export function wireRollout(steps: number, name: string): Rollout {
       actions: new Int32Array(steps),
       actionMasks: new Uint8Array(0),
       ...{ anchorIndices: new Uint32Array(0), anchorTexts: new Uint8Array(0) },
+      postObservations: new Float32Array(0),
       behaviorLogprobs: floats(steps),
       rewards: floats(steps),
       mask: new Uint8Array(steps).fill(1),

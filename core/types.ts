@@ -28,6 +28,8 @@ export interface RolloutColumns {
   readonly anchorIndices: Uint32Array;
   /** Distinct texts, as `joinAnchorTexts` joins them; [0] where there are no `anchorIndices` */
   readonly anchorTexts: Uint8Array;
+  /** [N·O] what the deterministic part of each step alone leads to; [0] where the environment does not say */
+  readonly postObservations: Float32Array;
   /** [N] log-probability under the distribution actually sampled, nats */
   readonly behaviorLogprobs: Float32Array;
   /** [N] */
@@ -54,12 +56,13 @@ export interface RolloutColumns {
   readonly trajectoryIds: Uint32Array;
   /** [R] seed of the instance the row comes from; of a branch that of its random stream */
   readonly seeds: Uint32Array;
-  /** [N] each: value, entropy and whatever else a recipe asks actors to emit */
+  /** [N] each: the numbers that the environment gives with every step */
   readonly stepExtras: Readonly<Record<string, Float32Array>>;
   /**
-   * [R] each: `episodeReturn` and `episodeLength` (NaN where the row ends no episode, or is a branch), tool calls … Where
-   * branches are played `branchAt`, the step of the rollout's first row at which the row branches off, and
-   * `branchNumber`, 0 … count−1 (both NaN in that first row).
+   * [R] each: `episodeReturn` and `episodeLength` (NaN where the row ends no episode, or is a branch); the environment's own
+   * counters (NaN where the row ends no episode; of a branch those at its own end). Where branches are played `branchAt`,
+   * the step of the rollout's first row at which the row branches off, and `branchNumber`, 0 … count−1 (both NaN in that
+   * first row).
    */
   readonly rowCounters: Readonly<Record<string, Float32Array>>;
 }

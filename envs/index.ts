@@ -19,6 +19,11 @@ import { breakout } from "./minatar/breakout.js";
 import { freeway } from "./minatar/freeway.js";
 import { seaquest } from "./minatar/seaquest.js";
 import { spaceInvaders } from "./minatar/space-invaders.js";
+import { bandit, contextBandit } from "./sanity/bandits.js";
+import { discount } from "./sanity/discount.js";
+import { masked } from "./sanity/masked.js";
+import { memory } from "./sanity/memory.js";
+import { truncation } from "./sanity/truncation.js";
 
 export const environmentDefinitions: readonly EnvironmentDefinition[] = [
   cartPole,
@@ -39,6 +44,12 @@ export const environmentDefinitions: readonly EnvironmentDefinition[] = [
   freeway,
   seaquest,
   spaceInvaders,
+  bandit,
+  contextBandit,
+  discount,
+  truncation,
+  memory,
+  masked,
 ];
 
 /** The part of a run file that names an environment. */

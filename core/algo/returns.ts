@@ -24,20 +24,79 @@ export interface ReturnsInput {
  * Equals GAE's return target with λ = 1.
  */
 export function discountedReturns(input: ReturnsInput, gamma: number): Float64Array {
-  const { rewards, bootstrapValues, terminated, mask, offsets } = input;
-  const rows = offsets.length - 1;
-  expectOffsets("discountedReturns", offsets, rewards.length);
-  expectLength("discountedReturns", "mask", rewards.length, mask.length);
-  expectLength("discountedReturns", "bootstrapValues", rows, bootstrapValues.length);
-  expectLength("discountedReturns", "terminated", rows, terminated.length);
-
+  const { rewards, bootstrapValues, terminated, offsets } = input;
+  checkColumns("discountedReturns", input);
   const returns = new Float64Array(rewards.length);
-  for (let i = 0; i < rows; i++) {
-    let following = terminated[i] === 1 ? 0 : bootstrapValues[i]!;
-    for (let t = offsets[i + 1]! - 1; t >= offsets[i]!; t--) {
-      if (mask[t] === 1) following = rewards[t]! + gamma * following;
-      returns[t] = following;
-    }
+  for (let i = 0; i + 1 < offsets.length; i++) {
+    rowReturns(input, gamma, i, terminated[i] === 1 ? 0 : bootstrapValues[i]!, returns);
   }
   return returns;
+}
+
+function checkColumns(
+  where: string,
+  { rewards, bootstrapValues, terminated, mask, offsets }: ReturnsInput,
+): void {
+  const rows = offsets.length - 1;
+  expectOffsets(where, offsets, rewards.length);
+  expectLength(where, "mask", rewards.length, mask.length);
+  expectLength(where, "bootstrapValues", rows, bootstrapValues.length);
+  expectLength(where, "terminated", rows, terminated.length);
+}
+
+/** Writes the returns of row i, which `following` follows; gives that of its first step. */
+function rowReturns(
+  { rewards, mask, offsets }: ReturnsInput,
+  gamma: number,
+  i: number,
+  following: number,
+  returns: Float64Array,
+): number {
+  for (let t = offsets[i + 1]! - 1; t >= offsets[i]!; t--) {
+    if (mask[t] === 1) following = rewards[t]! + gamma * following;
+    returns[t] = following;
+  }
+  return following;
+}
+
+export interface TrajectoryReturnsInput extends ReturnsInput {
+  /** [R] same number = rows of one trajectory */
+  readonly trajectories: Float64Array;
+  /** [R] the row's number within its trajectory: the row that goes on has the next one */
+  readonly parts: Float64Array;
+  /** [R] 1 = a time limit cut the trajectory after the row */
+  readonly truncated: Float64Array;
+}
+
+/**
+ * `discountedReturns` of trajectories that are cut into rows: what follows a row is the return of the row that goes on, and
+ * the bootstrap value only after a time limit. `finished` [N] is 1 at rows from which on a trajectory is there to its
+ * end; elsewhere returns mean nothing.
+ */
+export function trajectoryReturns(
+  input: TrajectoryReturnsInput,
+  gamma: number,
+): { readonly returns: Float64Array; readonly finished: Float64Array } {
+  const { rewards, bootstrapValues, terminated, offsets, trajectories, parts, truncated } = input;
+  const rows = offsets.length - 1;
+  checkColumns("trajectoryReturns", input);
+  for (const [name, column] of Object.entries({ trajectories, parts, truncated })) {
+    expectLength("trajectoryReturns", name, rows, column.length);
+  }
+  const returns = new Float64Array(rewards.length);
+  const finished = new Float64Array(rewards.length);
+  const lastFirst = Array.from(parts, (_, row) => row).sort((a, b) => parts[b]! - parts[a]!);
+  /** Of each trajectory, the earliest row so far from which on it is whole. */
+  const whole = new Map<number, { readonly part: number; readonly value: number }>();
+  for (const i of lastFirst) {
+    const next = whole.get(trajectories[i]!);
+    const goesOn = next?.part === parts[i]! + 1;
+    const ended = terminated[i] === 1 || truncated[i] === 1;
+    if (!ended && !goesOn) continue;
+    const following = terminated[i] === 1 ? 0 : goesOn ? next.value : bootstrapValues[i]!;
+    const value = rowReturns(input, gamma, i, following, returns);
+    finished.fill(1, offsets[i], offsets[i + 1]);
+    whole.set(trajectories[i]!, { part: parts[i]!, value });
+  }
+  return { returns, finished };
 }

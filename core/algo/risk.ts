@@ -21,8 +21,8 @@ export interface RiskLevels {
 const EPS = 1e-6;
 
 /**
- * (w·CVaR + RVaR)/(w + 1), CVaR = −(q_α − R)⁺/(α + ε), RVaR = ((R − q_α)⁺ − (R − q_β)⁺ [+ q_α − q_β])/(β − α + ε): scores below
- * q_α count most, those above q_β no more than q_β (RiskPO, 2025).
+ * (w·CVaR + RVaR)/(w + 1), CVaR = −(q_α − R)⁺/(α + ε), RVaR = ((R − q_α)⁺ − (R − q_β)⁺ [+ q_α − q_β])/(β − α + ε):
+ * scores below q_α count most, those above q_β no more than q_β (RiskPO, 2025).
  */
 export function mixedRisk(score: number, q: ScoreQuantiles, levels: RiskLevels): number {
   const { low, high, tailWeight, naturalBaseline } = levels;

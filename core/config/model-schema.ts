@@ -4,11 +4,13 @@ import { z } from "zod";
 const units = z.int().min(1).max(8192);
 
 const distribution = z
-  .enum(["gaussian", "tanhGaussian"])
+  .enum(["gaussian", "tanhGaussian", "mixture"])
   .default("gaussian")
   .describe(
-    "Distribution of real-valued actions; tanhGaussian squashes them into their bounds. Integer actions are always categorical",
+    "Distribution of real-valued actions; tanhGaussian squashes them into their bounds, mixture is of several Gaussians. Integer actions are always categorical",
   );
+
+const components = z.int().min(2).max(64).default(5).describe("Gaussians of distribution mixture");
 
 const critic = z
   .boolean()
@@ -29,7 +31,12 @@ const mlp = z
     kind: z.literal("mlp").default("mlp").describe("Network family"),
     hidden: hidden("Width of each hidden layer", 1, [64, 64]),
     distribution,
+    components,
     critic,
+    postDecisionCritic: z
+      .boolean()
+      .default(false)
+      .describe("A second critic, of what an action leads to before chance has its part"),
   })
   .describe("Separate actor and critic of dense layers with tanh; the default kind");
 
@@ -44,6 +51,7 @@ const cnn = z
       .describe("Convolutions, first to last: valid padding, relu"),
     hidden: hidden("Width of each dense layer after them", 0, [128]),
     distribution,
+    components,
     critic,
   })
   .describe("Convolutions for observations of height × width × channels, then dense layers, all with relu");
@@ -56,6 +64,7 @@ const gru = z
       .default(64)
       .describe("Width of the recurrent layer: numbers of memory carried from step to step"),
     distribution,
+    components,
     critic,
   })
   .describe("Dense layers with tanh, then one recurrent layer of gated units");
@@ -75,6 +84,7 @@ const transformer = z
     norm: z.enum(["rms", "layer"]).default("rms").describe("Normalisation before each part of a block"),
     activation: z.enum(["swiglu", "gelu"]).default("swiglu").describe("Activation of the feed-forward part"),
     distribution,
+    components,
     critic,
   })
   .describe("Causal transformer with rotary positions over tokens: observations of one or more integers");

@@ -14,6 +14,8 @@ export interface EngineInputs {
   readonly observations: Float32Array;
   /** [N·A]; needed where logprob is wanted */
   readonly actions: Int32Array | Float32Array | null;
+  /** [N·O] what the action leads to before chance has its part; needed where postValue is wanted */
+  readonly postObservations?: Float32Array | null;
   /** [N·P] 1 = the action may be chosen, for discrete actions; absent or null = all may. */
   readonly actionMasks?: Uint8Array | null;
   /** [B·S] the network's memory before the first step of each sequence; absent or null = zeros. */
@@ -25,7 +27,7 @@ export type LiveColumn = Exclude<OutputColumn, "state">;
 
 export type Columns<K extends OutputColumn = OutputColumn> = Readonly<Partial<Record<K, Float32Array>>>;
 
-/** ∂loss/∂column for each live column that the loss reads; [N] each, of `policy` [N·P]. */
+/** ∂loss/∂column for each live column that the loss reads; [N] each, of `policy` [N·P], of `componentValues` [N·K]. */
 export type Cotangents = Readonly<Partial<Record<LiveColumn, Float64Array>>>;
 
 export interface OptimizerStep {

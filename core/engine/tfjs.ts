@@ -138,12 +138,14 @@ export class TfjsEngine implements Engine {
   }
 
   private modelInputs(inputs: EngineInputs): ModelInputs {
-    const { steps, sequenceLength = 1, observations, actions, actionMasks = null, states = null } = inputs;
+    const { steps, sequenceLength = 1, observations, actions } = inputs;
+    const { postObservations = null, actionMasks = null, states = null } = inputs;
     const rows = (array: Float32Array | Int32Array, count: number): tf.Tensor2D =>
       tf.tensor2d(array, [count, array.length / count]);
     return {
       sequenceLength,
       observations: rows(observations, steps),
+      postObservations: postObservations === null ? null : rows(postObservations, steps),
       actions: actions === null ? null : rows(actions, steps),
       actionMasks: actionMasks === null ? null : rows(Float32Array.from(actionMasks), steps),
       states: states === null ? null : rows(states, steps / sequenceLength),

@@ -6,6 +6,7 @@
 import { expectLength } from "../errors.js";
 import { Random } from "../random.js";
 import type { ActionArray, EnvironmentSpec, VectorEnvironment } from "./environment.js";
+import { namedNumbers, type NamedNumbers } from "./named-numbers.js";
 import { choicesOf, widthOf } from "./spaces.js";
 
 /** Of a random stream. */
@@ -19,6 +20,9 @@ export abstract class ArrayEnvironment implements VectorEnvironment {
   readonly truncated: Uint8Array;
   readonly actionMasks: Uint8Array | null;
   readonly anchorKeys = null;
+  readonly postDecisionObservations: Float32Array | null;
+  readonly stepExtras: NamedNumbers;
+  readonly counters: NamedNumbers;
   /** state[k][i] is variable k of instance i. */
   readonly state: readonly Float64Array[];
   /** Steps taken in the running episode of each instance. */
@@ -42,6 +46,10 @@ export abstract class ArrayEnvironment implements VectorEnvironment {
     this.terminated = new Uint8Array(count);
     this.truncated = new Uint8Array(count);
     this.actionMasks = spec.actionMasks === true ? new Uint8Array(count * this.choices) : null;
+    this.postDecisionObservations =
+      spec.postDecisionStates === true ? new Float32Array(count * this.observationWidth) : null;
+    this.stepExtras = namedNumbers(spec.stepExtras, count);
+    this.counters = namedNumbers(spec.counters, count);
     this.state = Array.from({ length: stateWidth }, () => new Float64Array(count));
     this.elapsed = new Uint32Array(count);
     for (let i = 0; i < count; i++) this.random.push(new Random(0));
@@ -49,7 +57,10 @@ export abstract class ArrayEnvironment implements VectorEnvironment {
 
   /** Draws the start state of instance i from `random`. */
   protected abstract begin(i: number, random: Random): void;
-  /** Advances instance i, without time limit or reset; writes `state`, `rewards[i]` and `terminated[i]`. */
+  /**
+   * Advances instance i, without time limit or reset; writes `state`, `rewards[i]` and `terminated[i]`, and what the spec
+   * says under `stepExtras` and `counters`: those at every step, for the time limit may end the episode.
+   */
   abstract advance(i: number, actions: ActionArray): void;
   /** Writes the observation of instance i to `out` from `at` on. */
   abstract observe(i: number, out: Float32Array, at: number): void;
@@ -61,6 +72,12 @@ export abstract class ArrayEnvironment implements VectorEnvironment {
     void i;
     out.fill(1, at, at + this.choices);
   }
+
+  /**
+   * Writes what instance i would observe after the deterministic part of its action, before `advance`, to `out` from `at`
+   * on. For a subclass whose spec says `postDecisionStates`.
+   */
+  protected decide?(i: number, actions: ActionArray, out: Float32Array, at: number): void;
 
   reset(seeds: Uint32Array): void {
     for (let i = 0; i < this.count; i++) this.resetInstance(i, seeds[i] ?? 0);
@@ -74,6 +91,9 @@ export abstract class ArrayEnvironment implements VectorEnvironment {
   step(actions: ActionArray, active: Uint8Array | null = null): void {
     for (let i = 0; i < this.count; i++) {
       if (active !== null && active[i] !== 1) continue;
+      if (this.postDecisionObservations !== null) {
+        this.decide?.(i, actions, this.postDecisionObservations, i * this.observationWidth);
+      }
       this.advance(i, actions);
       const elapsed = ++this.elapsed[i]!;
       const truncated = this.terminated[i] === 0 && elapsed >= this.timeLimit ? 1 : 0;

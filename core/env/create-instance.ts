@@ -7,6 +7,7 @@ const OFFERS = {
   actionMasks: ["actionMask"],
   snapshots: ["snapshot", "restore"],
   anchorKeys: ["anchorKey"],
+  postDecisionStates: ["postDecisionState"],
 } as const satisfies Partial<Record<keyof EnvironmentSpec, readonly (keyof Environment)[]>>;
 type Offer = keyof typeof OFFERS;
 

@@ -2,6 +2,7 @@
 import { z } from "zod";
 import { SkeinError } from "../errors.js";
 import type { Environment, EnvironmentDefinition, EnvironmentSpec } from "./environment.js";
+import { expectedNames } from "./named-numbers.js";
 import { widthOf, type Space } from "./spaces.js";
 import { show } from "./step-result.js";
 import { vectorizeEnvironment } from "./vectorize.js";
@@ -27,6 +28,14 @@ export interface EnvironmentDescription {
   readonly snapshots?: boolean;
   /** Its instances say with `anchorKey()` what counts as the same state; default false: the observation does. */
   readonly anchorKeys?: boolean;
+  /** Its states come again, and equal observations are the same state; default false: only integer ones are. */
+  readonly anchorObservations?: boolean;
+  /** They say with `postDecisionState()` what the deterministic part of a step alone leads to; default false. */
+  readonly postDecisionStates?: boolean;
+  /** Names of the numbers that every result of `step` has under `extras`, as step columns for recipes; default none. */
+  readonly stepExtras?: readonly string[];
+  /** Names of the numbers that the last result of every episode has under `counters`, as row columns; default none. */
+  readonly counters?: readonly string[];
   /** One instance; called once for each. */
   create(params: EnvironmentParams): Environment;
 }
@@ -36,7 +45,15 @@ export function defineEnvironment(
   description: EnvironmentDescription,
 ): EnvironmentDefinition<EnvironmentParams> {
   const { id, observationSpace, actionSpace, maxEpisodeSteps = null, rewardThreshold = null } = description;
-  const { actionMasks = false, snapshots = false, anchorKeys = false } = description;
+  const {
+    actionMasks = false,
+    snapshots = false,
+    anchorKeys = false,
+    anchorObservations = false,
+    postDecisionStates = false,
+    stepExtras = [],
+    counters = [],
+  } = description;
   checkSpace(id, "observationSpace", observationSpace);
   checkSpace(id, "actionSpace", actionSpace);
   if (maxEpisodeSteps !== null && !(Number.isInteger(maxEpisodeSteps) && maxEpisodeSteps > 0)) {
@@ -50,12 +67,25 @@ export function defineEnvironment(
       actionMasks,
     );
   }
-  const flags = { snapshots, anchorKeys };
+  const flags = { snapshots, anchorKeys, anchorObservations, postDecisionStates };
   for (const [flag, value] of Object.entries(flags)) {
     if (typeof value !== "boolean") throw wrongDescription(id, flag, "true or false", value);
   }
+  const names = { stepExtras, counters };
+  for (const field of ["stepExtras", "counters"] as const) {
+    const expected = expectedNames(field, names[field]);
+    if (expected !== null) throw wrongDescription(id, field, expected, names[field]);
+  }
   const limits = { maxEpisodeSteps, rewardThreshold };
-  const spec: EnvironmentSpec = { id, observationSpace, actionSpace, ...limits, actionMasks, ...flags };
+  const spec: EnvironmentSpec = {
+    id,
+    observationSpace,
+    actionSpace,
+    ...limits,
+    actionMasks,
+    ...flags,
+    ...names,
+  };
   return {
     id,
     params: paramsSchema,

@@ -3,6 +3,7 @@
  * `VectorEnvironment`: many instances stepped together on typed arrays.
  */
 import type { z } from "zod";
+import type { NamedNumbers } from "./named-numbers.js";
 import type { Space } from "./spaces.js";
 
 /** What an environment is, before an instance exists. */
@@ -20,8 +21,14 @@ export interface EnvironmentSpec {
   readonly snapshots?: boolean;
   /** It names the state before every step, for comparing what was done in the same; absent = false: observations do. */
   readonly anchorKeys?: boolean;
+  /** Its states come again, and equal observations are the same state; absent = only where observations are integers. */
+  readonly anchorObservations?: boolean;
+  /** Names of numbers that it gives with every step, beside the reward; absent = none. */
+  readonly stepExtras?: readonly string[];
   /** Names of numbers that it gives at the end of every episode, beside return and length; absent = none. */
   readonly counters?: readonly string[];
+  /** It says for every step what its deterministic part alone leads to; absent = false. */
+  readonly postDecisionStates?: boolean;
 }
 
 /** One element of a space as a user's environment sees it: a number for discrete spaces, else an array. */
@@ -35,6 +42,13 @@ export interface StepResult {
   readonly terminated: boolean;
   /** The episode was cut short (a time limit): its value goes on. */
   readonly truncated: boolean;
+  /** Of this step, by the names that the description has under `stepExtras`; each finite. */
+  readonly extras?: Readonly<Record<string, number>>;
+  /**
+   * Of the episode so far, by the names that the description has under `counters`; NaN = nothing to count. Read where the
+   * episode ends, be it by `maxEpisodeSteps`.
+   */
+  readonly counters?: Readonly<Record<string, number>>;
 }
 
 /** A single environment, as users write it. Every call may be asynchronous. */
@@ -63,6 +77,11 @@ export interface Environment {
    * without U+0000. Asked for when `actionMask` is, where the description says `anchorKeys: true`.
    */
   anchorKey?(): string | Promise<string>;
+  /**
+   * What would be observed after `action`, which is taken next, had chance not yet had its part in it (the post-decision
+   * state). Asked for before every `step`, where the description says `postDecisionStates: true`.
+   */
+  postDecisionState?(action: Action): Observation | Promise<Observation>;
   close?(): void | Promise<void>;
 }
 
@@ -93,6 +112,12 @@ export interface VectorEnvironment {
   readonly actionMasks: Uint8Array | null;
   /** [count] of the state that each instance shows; null = the observation names it */
   readonly anchorKeys: readonly string[] | null;
+  /** [count · O] of the step just taken: what its deterministic part alone leads to; null = it does not say */
+  readonly postDecisionObservations: Float32Array | null;
+  /** [count] each, of the step just taken: what `spec.stepExtras` names; finite */
+  readonly stepExtras: NamedNumbers;
+  /** [count] each, what `spec.counters` names; defined for an instance only directly after a step that ended its episode. NaN = nothing */
+  readonly counters: NamedNumbers;
   /** Seeds and resets every instance; `seeds` [count]. */
   reset(seeds: Uint32Array): void | Promise<void>;
   /** Seeds and resets instance i alone, to what `reset` with that seed makes of it; the others stay as they are. */

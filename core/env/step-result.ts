@@ -5,6 +5,7 @@
 import { inspect } from "node:util";
 import { isAnchorText } from "../anchor-texts.js";
 import type { StepResult } from "./environment.js";
+import type { NamedNumbers } from "./named-numbers.js";
 import { choicesOf, describeSpace, widthOf, type Space } from "./spaces.js";
 
 /** A value on one short line. */
@@ -86,6 +87,38 @@ export function complainAboutForbidden(space: Space, masks: Uint8Array, at: numb
       return `action mask forbids every action${which}, expected at least one to be allowed`;
     }
     from += size;
+  }
+  return null;
+}
+
+const DESCRIBED = { extras: "stepExtras", counters: "counters" } as const;
+
+/**
+ * Writes the numbers of a step's result under the names of `out` for instance i, or says which is missing, unknown or not
+ * finite. Counters may be NaN: nothing to count.
+ */
+export function writeNumbers(
+  field: keyof typeof DESCRIBED,
+  given: unknown,
+  out: NamedNumbers,
+  i: number,
+): string | null {
+  const names = Object.keys(out);
+  if (given === undefined && names.length === 0) return null;
+  const named = names.length === 0 ? "none" : `{ ${names.join(", ")} }`;
+  const described = `${named}, as the environment's description says under ${DESCRIBED[field]}`;
+  if (typeof given !== "object" || given === null) return `${field} is ${show(given)}, expected ${described}`;
+  const numbers = given as Readonly<Record<string, unknown>>;
+  const unknown = Object.keys(numbers).find((name) => !names.includes(name));
+  if (unknown !== undefined) return `${field}.${unknown} is ${show(numbers[unknown])}, expected ${described}`;
+  for (const name of names) {
+    const value = numbers[name];
+    const isNothing = field === "counters" && Number.isNaN(value);
+    if (!isFiniteNumber(value) && !isNothing) {
+      const orNothing = field === "counters" ? ", or NaN for nothing to count" : "";
+      return `${field}.${name} is ${show(value)}, expected a number finite in float32${orNothing}`;
+    }
+    out[name]![i] = value as number;
   }
   return null;
 }

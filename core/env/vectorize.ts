@@ -16,6 +16,7 @@ import type {
 } from "./environment.js";
 import { createInstance } from "./create-instance.js";
 import { forEachInstance, isPromise, type Awaitable } from "./instances.js";
+import { namedNumbers, type NamedNumbers } from "./named-numbers.js";
 import { packSnapshot, parseSnapshot } from "./snapshot.js";
 import { choicesOf, widthOf, type Space } from "./spaces.js";
 import {
@@ -23,6 +24,7 @@ import {
   complainAboutResult,
   show,
   writeActionMask,
+  writeNumbers,
   writeObservation,
 } from "./step-result.js";
 
@@ -46,6 +48,9 @@ class UserVectorEnvironment implements VectorEnvironment {
   readonly truncated: Uint8Array;
   readonly actionMasks: Uint8Array | null;
   readonly anchorKeys: string[] | null;
+  readonly postDecisionObservations: Float32Array | null;
+  readonly stepExtras: NamedNumbers;
+  readonly counters: NamedNumbers;
   private readonly instances: readonly Instance[];
   private readonly observationWidth: number;
   private readonly actionWidth: number;
@@ -68,6 +73,10 @@ class UserVectorEnvironment implements VectorEnvironment {
     this.truncated = new Uint8Array(count);
     this.actionMasks = spec.actionMasks === true ? new Uint8Array(count * this.choices) : null;
     this.anchorKeys = spec.anchorKeys === true ? new Array<string>(count).fill("") : null;
+    this.postDecisionObservations =
+      spec.postDecisionStates === true ? new Float32Array(count * this.observationWidth) : null;
+    this.stepExtras = namedNumbers(spec.stepExtras, count);
+    this.counters = namedNumbers(spec.counters, count);
     this.instances = Array.from({ length: count }, (_, i) => ({
       environment: createInstance(spec, i, create),
       random: new Random(0),
@@ -92,12 +101,15 @@ class UserVectorEnvironment implements VectorEnvironment {
       const instance = this.instances[i]!;
       const action = actionOf(this.spec.actionSpace, actions, i * this.actionWidth);
       instance.elapsed++;
-      return this.call(
-        i,
-        "step()",
-        () => instance.environment.step(action),
-        (result) => this.accept(i, result, active === null),
-      );
+      const step = (): Awaitable<void> =>
+        this.call(
+          i,
+          "step()",
+          () => instance.environment.step(action),
+          (result) => this.accept(i, result, active === null),
+        );
+      const asked = this.askPostDecision(i, action);
+      return isPromise(asked) ? asked.then(step) : step();
     });
   }
 
@@ -188,6 +200,18 @@ class UserVectorEnvironment implements VectorEnvironment {
     );
   }
 
+  private askPostDecision(i: number, action: Action): Awaitable<void> {
+    const { postDecisionObservations: out } = this;
+    if (out === null) return;
+    const { environment } = this.instances[i]!;
+    return this.call(
+      i,
+      "postDecisionState()",
+      () => environment.postDecisionState?.(action),
+      (observation) => this.write(i, "postDecisionState()", observation, out),
+    );
+  }
+
   private askMask(i: number): Awaitable<void> {
     const { actionMasks } = this;
     if (actionMasks === null) return;
@@ -205,11 +229,15 @@ class UserVectorEnvironment implements VectorEnvironment {
 
   /** Takes one step's result; the instance of an episode that ended begins its next one where `goesOn`. */
   private accept(i: number, result: StepResult, goesOn: boolean): Awaitable<void> {
-    const complaint = complainAboutResult(result);
-    if (complaint !== null) throw this.refusal(i, "step()", complaint);
+    const refuse = (complaint: string | null): void => {
+      if (complaint !== null) throw this.refusal(i, "step()", complaint);
+    };
+    refuse(complainAboutResult(result));
     const instance = this.instances[i]!;
     const truncated = !result.terminated && (result.truncated || instance.elapsed >= this.timeLimit);
     const ended = result.terminated || truncated;
+    refuse(writeNumbers("extras", result.extras, this.stepExtras, i));
+    if (ended) refuse(writeNumbers("counters", result.counters, this.counters, i));
     this.write(i, "step()", result.observation, ended ? this.finalObservations : this.observations);
     this.rewards[i] = result.reward;
     this.terminated[i] = result.terminated ? 1 : 0;
@@ -218,7 +246,7 @@ class UserVectorEnvironment implements VectorEnvironment {
     if (goesOn) return this.begin(i, instance.random.nextUint32());
   }
 
-  private write(i: number, method: string, observation: Observation, out: Float32Array): void {
+  private write(i: number, method: string, observation: Observation | undefined, out: Float32Array): void {
     const at = i * this.observationWidth;
     const complaint = writeObservation(this.spec.observationSpace, observation, out, at);
     if (complaint !== null) throw this.refusal(i, method, complaint);
@@ -249,7 +277,7 @@ class UserVectorEnvironment implements VectorEnvironment {
   }
 
   private refusal(i: number, method: string, complaint: string): SkeinError {
-    const text = `${this.where(i)}: ${method} returned a wrong value: ${complaint}. Correct ${method} or the environment's spaces. ${this.replay(i)}`;
+    const text = `${this.where(i)}: ${method} returned a wrong value: ${complaint}. Correct ${method} or the environment's description. ${this.replay(i)}`;
     return new SkeinError("ENVIRONMENT_FAILED", text);
   }
 

@@ -22,6 +22,8 @@ export interface Head {
   readonly outputWidth: number;
   /** P */
   readonly policyWidth: number;
+  /** K of a mixture; 0 = it is none. */
+  readonly components: number;
   /** Parameters of its own. */
   readonly parameters: readonly ParameterSpec[];
   /** output [N, outputWidth]; masks [N, P], 1 = allowed, for integer actions; null = all are. */
@@ -73,6 +75,7 @@ function categoricalHead(sizes: readonly number[]): Head {
   return {
     outputWidth: width,
     policyWidth: width,
+    components: 0,
     parameters: [],
     distribution: (output, _, masks) => {
       const logits =
@@ -125,6 +128,7 @@ function gaussianHead(k: number): Head {
   return {
     outputWidth: k,
     policyWidth: 2 * k,
+    components: 0,
     parameters: [{ name: "actor/logStd", shape: [k], init: { kind: "constant", value: 0 } }],
     distribution: (mean, parameters) => {
       const logStd = parameters["actor/logStd"] as tf.Tensor1D;
@@ -192,19 +196,74 @@ function tanhGaussianHead(space: BoxSpace): Head {
   };
 }
 
+/**
+ * Mixture of `components` diagonal Gaussians over k numbers (Ren et al. 2021, PMOE): gates and means are of the state,
+ * deviations the same in every state. The log-probability is the mixture's own. Its entropy has no closed form: that of
+ * component and action drawn together, H(w) + Σ w·H_component, stands for it, larger by at most log components.
+ */
+function mixtureHead(k: number, components: number): Head {
+  const wide = components * k;
+  return {
+    outputWidth: components + wide,
+    policyWidth: components + 2 * wide,
+    components,
+    parameters: [{ name: "actor/logStd", shape: [wide], init: { kind: "constant", value: 0 } }],
+    distribution: (output, parameters) => {
+      const [gates, means] = tf.split(output, [components, wide], 1) as [tf.Tensor2D, tf.Tensor2D];
+      const logStd = parameters["actor/logStd"] as tf.Tensor1D;
+      const spreads = (): tf.Tensor1D => tf.sum(tf.reshape(logStd, [components, k]), 1);
+      return {
+        policy: () => tf.concat([gates, means, tf.add<tf.Tensor2D>(tf.zerosLike(means), logStd)], 1),
+        logprob: (actions) => {
+          const distance = tf.sub(tf.reshape(actions, [-1, 1, k]), tf.reshape(means, [-1, components, k]));
+          const z = tf.mul(distance, tf.reshape(tf.exp(tf.neg(logStd)), [components, k]));
+          const offset = tf.add(spreads(), k * HALF_LOG_TWO_PI);
+          const logs = tf.sub<tf.Tensor2D>(tf.mul(tf.sum(tf.square(z), 2), -0.5), offset);
+          return tf.sub(logSumExp(tf.add(gates, logs)), logSumExp(gates));
+        },
+        entropy: () => {
+          const logs = tf.sub<tf.Tensor2D>(gates, tf.reshape(logSumExp(gates), [-1, 1]));
+          const own = tf.add(spreads(), k * (0.5 + HALF_LOG_TWO_PI));
+          return tf.sum(tf.mul(tf.exp(logs), tf.sub(own, logs)), 1);
+        },
+      };
+    },
+  };
+}
+
+/** log Σ e^x of each row of x [N, K] → [N]; its derivative is the softmax. */
+function logSumExp(x: tf.Tensor2D): tf.Tensor1D {
+  return withGradient<tf.Tensor1D>(
+    [x],
+    () => {
+      const largest = tf.max(x, 1, true);
+      const sums = tf.log(tf.sum(tf.exp(tf.sub(x, largest)), 1));
+      const value = tf.add<tf.Tensor1D>(sums, tf.reshape(largest, [-1]));
+      return { value, saved: [x, value] };
+    },
+    (dy, [saved, value]) => [
+      tf.mul(tf.reshape(dy, [-1, 1]), tf.exp(tf.sub(saved!, tf.reshape(value!, [-1, 1])))),
+    ],
+  );
+}
+
+const COMPONENTS = 5;
+
 /** The head for an action space. */
 export function headFor({
   actionSpace,
   distribution,
-}: Pick<ModelSpec, "actionSpace" | "distribution">): Head {
+  components = COMPONENTS,
+}: Pick<ModelSpec, "actionSpace" | "distribution" | "components">): Head {
   switch (actionSpace.kind) {
     case "discrete":
       return categoricalHead([actionSpace.n]);
     case "multiDiscrete":
       return categoricalHead(actionSpace.sizes);
     case "box":
-      return distribution === "tanhGaussian"
-        ? tanhGaussianHead(actionSpace)
+      if (distribution === "tanhGaussian") return tanhGaussianHead(actionSpace);
+      return distribution === "mixture"
+        ? mixtureHead(actionSpace.low.length, components)
         : gaussianHead(actionSpace.low.length);
   }
 }

@@ -1,6 +1,6 @@
 /** Multi-layer perceptron with separate actor and critic, tanh between the layers. */
 import * as tf from "@tensorflow/tfjs-core";
-import { actorCritic } from "./actor-critic.js";
+import { actorCritic, valuesComponents } from "./actor-critic.js";
 import { headFor } from "./heads.js";
 import { towerSpecs } from "./init.js";
 import type { Model, ModelSpec, Parameters } from "./model.js";
@@ -21,18 +21,30 @@ function tower(parameters: Parameters, name: string, layers: number, input: tf.T
  */
 export function mlp(spec: Extract<ModelSpec, { kind: "mlp" }>): Model {
   const head = headFor(spec);
-  const input = encodedWidth(spec.observationSpace);
+  const space = spec.observationSpace;
+  const input = encodedWidth(space);
   const layers = spec.hidden.length + 1;
+  const widths = [input, ...spec.hidden];
+  const ofComponents = valuesComponents(spec, head);
+  const post = spec.postDecisionCritic === true;
   return actorCritic(spec, head, {
     parameters: [
-      ...towerSpecs("actor", [input, ...spec.hidden, head.outputWidth], 0.01),
+      ...towerSpecs("actor", [...widths, head.outputWidth], 0.01),
       ...head.parameters,
-      ...(spec.critic === false ? [] : towerSpecs("critic", [input, ...spec.hidden, 1], 1)),
+      ...(spec.critic === false ? [] : towerSpecs("critic", [...widths, 1], 1)),
+      ...(post ? towerSpecs("postCritic", [...widths, 1], 1) : []),
+      ...(ofComponents ? towerSpecs("componentCritic", [...widths, head.components], 1) : []),
     ],
     stateWidth: 0,
-    run(p, { observations }) {
-      const x = encodeObservations(observations, spec.observationSpace);
-      return { actor: () => tower(p, "actor", layers, x), critic: () => tower(p, "critic", layers, x) };
+    run(p, { observations, postObservations }) {
+      const x = encodeObservations(observations, space);
+      const after = post && postObservations !== null ? encodeObservations(postObservations, space) : null;
+      return {
+        actor: () => tower(p, "actor", layers, x),
+        critic: () => tower(p, "critic", layers, x),
+        ...(after !== null ? { postCritic: () => tower(p, "postCritic", layers, after) } : {}),
+        ...(ofComponents ? { componentCritic: () => tower(p, "componentCritic", layers, x) } : {}),
+      };
     },
   });
 }

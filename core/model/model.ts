@@ -43,7 +43,7 @@ export type Architecture =
     };
 
 /** Distribution of real-valued actions. */
-export type BoxDistribution = "gaussian" | "tanhGaussian";
+export type BoxDistribution = "gaussian" | "tanhGaussian" | "mixture";
 
 /** What determines a network's parameters; stored in every checkpoint. */
 export type ModelSpec = Architecture & {
@@ -51,17 +51,24 @@ export type ModelSpec = Architecture & {
   readonly actionSpace: Space;
   /** For Box actions; absent = gaussian. */
   readonly distribution?: BoxDistribution;
+  /** Gaussians of a mixture; absent = 5. */
+  readonly components?: number;
   /** false = it estimates no values; absent = it does. */
   readonly critic?: boolean;
+  /** true = it also values what an action leads to before chance has its part; absent = false. For mlp. */
+  readonly postDecisionCritic?: boolean;
 };
 
 /**
  * Columns a forward pass can produce, one number a step unless said otherwise:
  * logprob of the given action (nats) · entropy of the action distribution (nats, positive) · value ·
- * policy = parameters of the action distribution [N·P] (logits, masked actions at −1e9; or mean ‖ log standard
- * deviation) · state = the memory after the last step of each sequence [B·S].
+ * policy = parameters of the action distribution [N·P] (logits, masked actions at −1e9; mean ‖ log standard
+ * deviation; or of a mixture gate logits ‖ means ‖ log standard deviations) · postValue = value of the post-decision
+ * observation · componentValues = value of acting with each component of a mixture [N·K] · state = the memory after the last
+ * step of each sequence [B·S].
  */
-export type OutputColumn = "logprob" | "entropy" | "value" | "policy" | "state";
+export type OutputColumn =
+  "logprob" | "entropy" | "value" | "policy" | "postValue" | "componentValues" | "state";
 
 export type Parameters = Readonly<Record<string, Tensor>>;
 
@@ -72,6 +79,8 @@ export interface ModelInputs {
   readonly sequenceLength: number;
   /** [N, A]; present where logprob is wanted */
   readonly actions: Tensor2D | null;
+  /** [N, O] what the action leads to before chance has its part; present where postValue is wanted */
+  readonly postObservations: Tensor2D | null;
   /** [N, P] 1 = the action may be chosen; null = all may */
   readonly actionMasks: Tensor2D | null;
   /** [B, S] memory before the first step of each sequence; null = zeros */

@@ -1,6 +1,7 @@
 /** Draws actions from the `policy` column of a network and says how probable they were. */
 import { categoricalLogprob, sampleCategorical, argmax } from "../algo/categorical.js";
 import { gaussianLogprob, sampleGaussian } from "../algo/gaussian.js";
+import { componentsOf, mixtureLogprob } from "../algo/mixture.js";
 import { logHalfRanges, squash, squashCorrection } from "../algo/tanh-gaussian.js";
 import type { ActionArray } from "../env/environment.js";
 import type { BoxSpace, Space } from "../env/spaces.js";
@@ -117,6 +118,42 @@ function tanhGaussianSampler({ low, high }: BoxSpace, count: number): PolicySamp
   };
 }
 
+/** A component by its gate, then its Gaussian; greedy = the mean of the component with the largest gate. */
+function mixtureSampler(actionWidth: number, count: number): PolicySampler {
+  const actions = new Float32Array(count * actionWidth);
+  const logprobs = new Float32Array(count);
+  const normals = new Float64Array(actionWidth);
+  let joint = new Float64Array(0);
+  /** Where step i of a policy column begins, and how many components it has. */
+  const place = (policy: Float32Array, i: number) => {
+    const width = policy.length / count;
+    return { policyOffset: i * width, components: componentsOf(width, actionWidth) };
+  };
+  return {
+    actions,
+    environmentActions: actions,
+    logprobs,
+    ...inTurn(count, (policy, i, random) => {
+      const { policyOffset, components } = place(policy, i);
+      const component = sampleCategorical(policy, policyOffset, components, random.uniform());
+      for (let k = 0; k < actionWidth; k++) normals[k] = random.normal();
+      const mean = policyOffset + components + component * actionWidth;
+      const [logStd, actionOffset] = [mean + components * actionWidth, i * actionWidth];
+      sampleGaussian(policy, mean, policy, logStd, normals, 0, actionWidth, actions, actionOffset);
+      if (joint.length !== components) joint = new Float64Array(components);
+      const step = { policy, policyOffset, components, actions, actionOffset, actionWidth };
+      logprobs[i] = mixtureLogprob(step, joint);
+    }),
+    greedy(policy) {
+      for (let i = 0; i < count; i++) {
+        const { policyOffset, components } = place(policy, i);
+        const mean = policyOffset + components + argmax(policy, policyOffset, components) * actionWidth;
+        actions.set(policy.subarray(mean, mean + actionWidth), i * actionWidth);
+      }
+    },
+  };
+}
+
 /** A sampler for `count` instances of an environment with that action space; `distribution` is the model's. */
 export function createPolicySampler(
   space: Space,
@@ -129,8 +166,9 @@ export function createPolicySampler(
     case "multiDiscrete":
       return categoricalSampler(space.sizes, count);
     case "box":
-      return distribution === "tanhGaussian"
-        ? tanhGaussianSampler(space, count)
+      if (distribution === "tanhGaussian") return tanhGaussianSampler(space, count);
+      return distribution === "mixture"
+        ? mixtureSampler(space.low.length, count)
         : gaussianSampler(space.low.length, count);
   }
 }

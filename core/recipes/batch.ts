@@ -7,7 +7,8 @@ import { rowCount, stepCount } from "../types.js";
 
 export type ColumnSet = Readonly<Record<string, Float64Array>>;
 
-export type StepInputs = Required<Pick<EngineInputs, "steps" | "observations" | "actions" | "actionMasks">>;
+export type StepInputs = Required<Pick<EngineInputs, "steps" | "observations" | "actions" | "actionMasks">> &
+  Pick<EngineInputs, "postObservations">;
 
 /**
  * N steps in R ragged rows. Always present: step columns `rewards`, `behaviorLogprobs` (of the policy that acted),
@@ -114,6 +115,14 @@ export function assembleBatch(rollouts: readonly Rollout[], version = 0): Batch 
         f32,
         all((c) => c.observations),
       ),
+      ...(columns.every((c) => c.postObservations.length > 0)
+        ? {
+            postObservations: concat(
+              f32,
+              all((c) => c.postObservations),
+            ),
+          }
+        : {}),
       actions: concat<Float32Array | Int32Array>(
         integerActions ? (n) => new Int32Array(n) : f32,
         all((c) => c.actions),
@@ -237,6 +246,13 @@ export function rowColumn(batch: Batch, name: string): Float64Array {
 /** A step column, or RECIPE_INVALID naming what is missing. */
 export function stepColumn(batch: Batch, name: string): Float64Array {
   return present(batch.step, "step", name);
+}
+
+/** [N] the batch's mask, and 0 where the step column named is 0. */
+export function selectedMask(batch: Batch, select: string | undefined): Uint8Array {
+  if (select === undefined) return batch.mask;
+  const selected = stepColumn(batch, select);
+  return batch.mask.map((m, t) => (selected[t] === 0 ? 0 : m));
 }
 
 /** One of the live columns that a derive lists, or RECIPE_INVALID naming what is missing. */

@@ -5,8 +5,9 @@
  *   A_i = (r_i − p_g)·min(1 / BetaPDF(p_g; α, β), 1e6), α = max(1, 1 + a/3), β = max(1, 1 + b/3)
  *   a = (p̄(1 − p̄)/v − 1)·p̄, b = (p̄(1 − p̄)/v − 1)·(1 − p̄), p̄ and v: mean and Bessel-corrected variance of p_g
  *
- * α = β = 1 is Dr. GRPO; α = β = 3/2 is GRPO up to a constant. Traps: scores are mapped from [minScore, maxScore]
- * to [0, 1], and one outside is refused, for it has no density; a batch of one group has no spread, and gets p̄ = 0, v = 1; where all groups succeed as often, α = β = 1. Source confidence: exact (the authors' code).
+ * α = β = 1 is Dr. GRPO; α = β = 3/2 is GRPO up to a constant. Traps: scores are mapped from [minScore, maxScore] to
+ * [0, 1], and one outside is refused, for it has no density; a batch of one group has no spread, and gets p̄ = 0, v =
+ * 1; where all groups succeed as often, α = β = 1. Source confidence: exact (the authors' code).
  */
 import { z } from "zod";
 import { seqMeanTokenSum } from "../algo/aggregate.js";

@@ -4,11 +4,11 @@
  *
  *   A_i = μ·(r_i − mean of the other half) + (1 − μ)·(r_i − mean of its own half); loss as in dr-grpo
  *
- * The lower half has ⌊G/2⌋ rows; μ = 1/2 with equal halves is Dr. GRPO. α < 1 scales the scores of one half where halves
- * are compared, the longer rows' or those of lower entropy: it makes them worse. μ may follow a schedule: first-inter 1 − success of
- * the batch, first-intra the success; cosine-first-inter c(n) of the batches n before, cosine-first-intra 1 − c(n), c with
- * linear warm-up and restarts. Traps: α sits on opposite halves for the two metrics (as in the code); the code's 1/8192 in A is
- * maxLength here. Source confidence: exact (the authors' code).
+ * The lower half has ⌊G/2⌋ rows; μ = 1/2 with equal halves is Dr. GRPO. α < 1 scales the scores of one half where
+ * halves are compared, the longer rows' or those of lower entropy: it makes them worse. μ may follow a schedule:
+ * first-inter 1 − success of the batch, first-intra the success; cosine-first-inter c(n) of the batches n before,
+ * cosine-first-intra 1 − c(n), c with linear warm-up and restarts. Traps: α sits on opposite halves for the two metrics
+ * (as in the code); the code's 1/8192 in A is maxLength here. Source confidence: exact (the authors' code).
  */
 import { z } from "zod";
 import { seqMeanTokenSumNorm } from "../algo/aggregate.js";

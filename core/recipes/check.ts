@@ -11,6 +11,8 @@ export const EVALUATED = {
   logprob: "proximalLogprobs",
   entropy: "entropies",
   policy: "policies",
+  postValue: "postValues",
+  componentValues: "componentValues",
 } as const;
 export const OF_REFERENCE = { logprob: "referenceLogprobs", policy: "referencePolicies" } as const;
 
@@ -23,6 +25,7 @@ export function checkRecipe(recipe: Recipe): void {
   }
   const available = new Set<string>([
     ...RECORDED,
+    ...(recipe.keepUnfinished === undefined ? [] : ["fresh"]),
     ...recipe.evaluate.map((column) => EVALUATED[column]),
     ...(recipe.evaluateReference ?? []).map((column) => OF_REFERENCE[column]),
   ]);
@@ -54,13 +57,16 @@ const REMEDIES: Readonly<Record<Requirement, string>> = {
   value: "a network with a critic: leave model.critic out or set it to true",
   reference: "a reference policy: set reference.policy",
   anchors:
-    "an environment that says which states are the same: one with integer observations, or with anchorKeys in its description",
+    "an environment that says which states are the same: one with integer observations, or with anchorKeys or anchorObservations in its description",
   anchorNames: "an environment that names its states: one with anchorKeys in its description",
   snapshots: "an environment that can go back to a state: one with snapshots in its description",
   discrete: "an environment with integer actions",
   exactKl:
     "actions that are one integer, or numbers with model.distribution gaussian or tanhGaussian: their distributions have " +
     "an exact KL divergence",
+  mixture: "real-valued actions drawn from several Gaussians: set model.distribution: mixture",
+  postDecision:
+    "an environment with postDecisionStates in its description, and a critic of those: set model.postDecisionCritic: true",
   separateCritic: "an actor and a critic that share no weights: set model.kind: mlp",
 };
 

@@ -4,12 +4,13 @@
  * consistent the group's answers are.
  *
  *   loss = seq-mean-token-mean of w_i·ppoClip(ρ_t, A_i) + (1 − w_i)·ppoClip(ρ_t, A^g_q)
- *   A_i as in GRPO; A^g_q = (R_q − mean of R) / (std of R + ε) over groups; R_q = mean score [·(1 − λ·H_q), λ = (1 − 1/G)/log2 G]
+ *   A_i as in GRPO; A^g_q = (R_q − mean of R) / (std of R + ε) over groups
+ *   R_q = mean score [·(1 − λ·H_q), λ = (1 − 1/G)/log2 G]
  *   w_i = σ(k·(H_q − b)), and 0 for rows of score 0 (soft-with-zero) or of A_i = 0 (soft-with-forced)
  *   H_q = −Σ_c p_c·log2 p_c over the group's answers: the row counter `answer`, else the final observation
  *
- * Two surrogates, not one of a mixed advantage: they differ where signs do. Traps: by default the released script leaves
- * λ out, and a row of score 0 then learns from the global term alone; a batch needs two groups or more. Source
+ * Two surrogates, not one of a mixed advantage: they differ where signs do. Traps: by default the released script
+ * leaves λ out, and a row of score 0 then learns from the global term alone; a batch needs two groups or more. Source
  * confidence: exact (the authors' code).
  */
 import { z } from "zod";

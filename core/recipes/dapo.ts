@@ -1,14 +1,15 @@
 /**
- * Decoupled clip and dynamic sampling (Yu et al. 2025, DAPO, arXiv:2503.14476): GRPO with a wider clip above, every step
- * counted the same, only groups that differ in score, and a soft penalty for rows that come near the limit of length.
+ * Decoupled clip and dynamic sampling (Yu et al. 2025, DAPO, arXiv:2503.14476): GRPO with a wider clip above, every
+ * step counted the same, only groups that differ in score, and a soft penalty for rows that come near the limit of
+ * length.
  *
  *   A_i = (r_i − mean_g) / (std_g + ε), r_i with min(−factor·(L_i − (L_max − buffer))/buffer, 0) added
  *   loss = token-mean of dualClip(ρ_t, A_i; 0.2, 0.28, c = 10)
  *
- * Paper: L_max 20480, buffer 4096, factor 1; here rows have no penalty before maxLength is set, for how long is too long
- * only the task says. Traps: whether a group enters is decided by scores without penalty; a row longer than L_max loses more than
- * the factor (as in verl). verl gives up after 10 batches of samples, each three times a training batch. Source
- * confidence: exact (verl's recipe).
+ * Paper: L_max 20480, buffer 4096, factor 1; here rows have no penalty before maxLength is set, for how long is too
+ * long only the task says. Traps: whether a group enters is decided by scores without penalty; a row longer than L_max
+ * loses more than the factor (as in verl). verl gives up after 10 batches of samples, each three times a training
+ * batch; here groups then enter as they are. Source confidence: exact (verl's recipe).
  */
 import { z } from "zod";
 import { tokenMean } from "../algo/aggregate.js";

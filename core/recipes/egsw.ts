@@ -1,11 +1,13 @@
 /**
  * Entropy-guided sequence weighting (EGSW, 2025, arXiv:2503.22456): rows of high advantage and high entropy count more.
  *
- *   w_i = G·softmax over the group of (A_i + α·H_i)/P; loss = seq-mean-token-mean of w_i·ppoClip(ρ_t, A_i), A_i as in GRPO
+ *   w_i = G·softmax over the group of (A_i + α·H_i)/P
+ *   loss = seq-mean-token-mean of w_i·ppoClip(ρ_t, A_i), A_i as in GRPO
  *
  * H_i is the row's mean entropy under the weights that seal the batch, P a temperature. The factor G keeps the scale of
  * GRPO: the weights of a group have mean 1. Trap: a row that does badly has a small weight, and is hardly unlearned.
- * Source confidence: from a rendering of the paper; α and P unverified. Its form with a weight for every step is not here.
+ * Source confidence: from a rendering of the paper; α and P unverified. Its form with a weight for every step is not
+ * here.
  */
 import { z } from "zod";
 import { seqMeanTokenMean } from "../algo/aggregate.js";

@@ -3,7 +3,7 @@ import { addCotangent, aggregateWeights, scaleWeights, weightedLoss } from "../a
 import { lossAndGate } from "../algo/arrays.js";
 import type { Columns, Cotangents, LiveColumn } from "../engine/engine.js";
 import { SkeinError } from "../errors.js";
-import { stepColumn, withColumns, type Batch, type ColumnSet } from "./batch.js";
+import { selectedMask, stepColumn, withColumns, type Batch, type ColumnSet } from "./batch.js";
 import type { DeriveContext, Readings, Recipe, Term } from "./recipe.js";
 import { selectRows } from "./select.js";
 
@@ -40,10 +40,7 @@ export function liveColumns(recipe: Recipe): LiveColumn[] {
 
 /** κ·w of a term's steps. */
 function weightsOf(term: Term, batch: Batch): Float64Array {
-  const { select } = term;
-  const selected = select === undefined ? null : stepColumn(batch, select);
-  const mask = selected === null ? batch.mask : batch.mask.map((m, t) => (selected[t] === 0 ? 0 : m));
-  const kappa = aggregateWeights(term.aggregator, mask, batch.offsets);
+  const kappa = aggregateWeights(term.aggregator, selectedMask(batch, term.select), batch.offsets);
   for (const name of term.weights ?? []) scaleWeights(kappa, stepColumn(batch, name));
   return kappa;
 }

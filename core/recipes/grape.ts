@@ -1,13 +1,14 @@
 /**
- * Generalised relative advantage policy evolution (GRAPE): several rubrics in place of one score, each counting as much as
- * the judge is sure of it.
+ * Generalised relative advantage policy evolution (GRAPE): several rubrics in place of one score, each counting as much
+ * as the judge is sure of it.
  *
  *   R_i = Σ_k ω_k·s_{i,k} / Σ_k ω_k, ω_k = mean over the group of the confidence c_{i,k}
  *   A_i = R_i − mean_g R; loss = token-mean of ppoClip(ρ_t, A_i)
  *
- * s and c are row counters that the environment emits: `rubrics` names them. A rubric without a confidence has ω = 1; where all ω
- * are 0 rubrics count the same. Traps: rewards of steps count only as far as a rubric has them (as the default, the
- * episode's return, does); keep rubrics on one scale. Source confidence: reconstructed from a summary, unverified.
+ * s and c are row counters that the environment emits: `rubrics` names them. A rubric without a confidence has ω = 1;
+ * where all ω are 0 rubrics count the same. Traps: rewards of steps count only as far as a rubric has them (as the
+ * default, the episode's return, does); keep rubrics on one scale. Source confidence: reconstructed from a summary,
+ * unverified.
  */
 import { z } from "zod";
 import { tokenMean } from "../algo/aggregate.js";

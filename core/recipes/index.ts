@@ -4,6 +4,7 @@ import { parseStrict, suggestion } from "../config/validate.js";
 import type { EnvironmentSpec } from "../env/environment.js";
 import { SkeinError } from "../errors.js";
 import { checkRecipe, checkRequirements } from "./check.js";
+import { ares } from "./ares.js";
 import { aStarPo } from "./a-star-po.js";
 import { bnpo } from "./bnpo.js";
 import { brpo } from "./brpo.js";
@@ -37,6 +38,8 @@ import { pfPpo } from "./pf-ppo.js";
 import { nft } from "./nft.js";
 import { polychromic } from "./polychromic.js";
 import { pear } from "./pear.js";
+import { pdppo } from "./pdppo.js";
+import { pmoe } from "./pmoe.js";
 import { ppo } from "./ppo.js";
 import { ppoKl } from "./ppo-kl.js";
 import { ppoMax } from "./ppo-max.js";
@@ -51,21 +54,19 @@ import { seedGrpo } from "./seed-grpo.js";
 import { shiq } from "./shiq.js";
 import { spine } from "./spine.js";
 import { spoSimple } from "./spo-simple.js";
+import { tPpo } from "./t-ppo.js";
 import { taypo } from "./taypo.js";
 import { tisGrpo } from "./tis.js";
 import { trpo } from "./trpo.js";
 import { vtrace } from "./vtrace.js";
 
 export const recipeDefinitions: readonly RecipeDefinition[] = [
-  ...[ppo, ppoKl, ppoMax, spoSimple, taypo, trpo, vtrace],
+  ...[ppo, pdppo, pmoe, ppoKl, ppoMax, spoSimple, taypo, tPpo, trpo, vtrace],
   ...[grpo, drGrpo, rloo, reinforcePp, gspo, cispo, bnpo, deltaL, litePpo, sapo],
-  ...[dapo, copo, seedGrpo, egsw, canon, oblrPo],
-  ...[gmpo, tisGrpo, decoupledPpo, pfPpo, remix, brpo, polychromic],
-  ...[gigpo, gmpo, tisGrpo, decoupledPpo, pfPpo, remix],
+  ...[dapo, copo, seedGrpo, egsw, canon, riskpo, oblrPo, grape, pear, ares],
+  ...[gigpo, gmpo, tisGrpo, decoupledPpo, pfPpo, remix, brpo, polychromic],
   ...[clipCov, klCov, epo, spine],
   ...[nft, rover, aStarPo, copg, shiq],
-  ...[dapo, copo, seedGrpo, egsw, canon, riskpo, oblrPo, grape, pear],
-  ...[clipCov, klCov, epo, spine],
 ];
 
 export const modifierDefinitions: readonly ModifierDefinition[] = [
@@ -118,15 +119,19 @@ export function resolveRecipe(choice: Choice & { readonly modifiers?: readonly C
 /** What a run gives a recipe to work with. */
 function offersOf({ groups, reference, model }: RunFile, spec: EnvironmentSpec): Set<Requirement> {
   const { observationSpace, actionSpace } = spec;
+  const mixture = actionSpace.kind === "box" && model.distribution === "mixture";
   const offers: Readonly<Record<Requirement, boolean>> = {
     groups: groups !== null,
     value: model.critic,
     reference: reference !== null,
-    anchors: spec.anchorKeys === true || observationSpace.kind !== "box",
+    anchors: spec.anchorKeys === true || spec.anchorObservations === true || observationSpace.kind !== "box",
     anchorNames: spec.anchorKeys === true,
     snapshots: spec.snapshots === true,
     discrete: actionSpace.kind === "discrete",
-    exactKl: actionSpace.kind !== "multiDiscrete",
+    exactKl: actionSpace.kind === "discrete" || (actionSpace.kind === "box" && !mixture),
+    mixture,
+    postDecision:
+      spec.postDecisionStates === true && model.critic && model.kind === "mlp" && model.postDecisionCritic,
     separateCritic: model.kind === "mlp",
   };
   return new Set((Object.keys(offers) as Requirement[]).filter((name) => offers[name]));

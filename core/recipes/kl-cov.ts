@@ -17,7 +17,8 @@ import { importanceSampling } from "../algo/surrogates.js";
 import { standardizedByGroup } from "./advantages.js";
 import { liveColumn, stepColumn } from "./batch.js";
 import { groupParams, groupRecipe, stdEpsilon } from "./group-recipe.js";
-import type { Derive, RecipeDefinition, Term } from "./recipe.js";
+import type { Derive, RecipeDefinition } from "./recipe.js";
+import { klTerm } from "./terms.js";
 
 const params = z.strictObject({
   ...groupParams,
@@ -42,18 +43,6 @@ function highestCovariance(share: number): Derive {
   };
 }
 
-/** c·|ℓ − ℓ^o| on the steps chosen, in the denominator of all. */
-function heldTerm(coefficient: number): Term {
-  return {
-    ...{ id: "covarianceKl", on: "logprob", coefficient, aggregator: tokenMean() },
-    ...{ needs: ["oldLogprobs"], weights: ["highCovariance"] },
-    evaluate(logprobs, batch, out) {
-      klAbsolute({ logprobs, refLogprobs: stepColumn(batch, "oldLogprobs") }, out);
-      return {};
-    },
-  };
-}
-
 export const klCov: RecipeDefinition<z.output<typeof params>> = {
   id: "kl-cov",
   summary: "Steps of highest covariance are held near the policy that acted (Cui et al. 2025)",
@@ -68,6 +57,10 @@ export const klCov: RecipeDefinition<z.output<typeof params>> = {
       aggregator: tokenMean(),
       window: null,
     });
-    return { ...base, terms: [...base.terms, heldTerm(p.klCoefficient)] };
+    const held = klTerm({
+      ...{ id: "covarianceKl", to: "oldLogprobs", estimator: klAbsolute, weights: ["highCovariance"] },
+      ...{ coefficient: p.klCoefficient, aggregator: tokenMean() },
+    });
+    return { ...base, terms: [...base.terms, held] };
   },
 };

@@ -18,6 +18,7 @@ import { approximateKl } from "../algo/kl.js";
 import { negativeAware } from "../algo/negative-aware.js";
 import { clamp, tokenLogRatios } from "../algo/ratio.js";
 import { rowColumn, stepColumn } from "./batch.js";
+import { maxFilteredBatches } from "./filters.js";
 import { groupParams } from "./group-recipe.js";
 import { updatePlan } from "./params.js";
 import type { Derive, RecipeDefinition, Term } from "./recipe.js";
@@ -35,12 +36,7 @@ const params = z.strictObject({
     .describe("Weight of a group with success rate q: 1, 1 − q, or √((1 − q)/q)"),
   negativeWeight: z.number().min(0).default(1).describe("Weight of rows that fail, beside that"),
   leastRatio: z.number().positive().default(1).describe("c: least likelihood ratio of the negative policy"),
-  maxFilteredBatches: z
-    .number()
-    .positive()
-    .max(1e6)
-    .default(10)
-    .describe("Batches' worth of steps left out in a row before groups enter as they are"),
+  maxFilteredBatches,
 });
 type Params = z.output<typeof params>;
 
@@ -95,7 +91,7 @@ export const nft: RecipeDefinition<Params> = {
     sampler: {
       batchSteps: p.batchSteps,
       filter: {
-        reason: "equal-outcomes",
+        reason: "equalOutcomes",
         keep: (scores) =>
           scores.some((score) => score >= p.successScore) && scores.some((score) => score < p.successScore),
         maxBatches: p.maxFilteredBatches,

@@ -5,10 +5,10 @@
  *   A_i = r_i − Σ_j W_j·r_j / Σ_j W_j over the group, W_i = Σ_t (1 − 2·π_t(a_t) + Σ_a π_t(a)²)
  *   loss = token-mean of ppoClip(ρ_t, A_i)
  *
- * W_i is Σ_t ‖∂ log π(a_t)/∂ logits‖² under the weights that seal the batch, which needs no backward pass. Traps: the baseline reads the
- * row's own score, so the gradient is slightly biased; a certain policy has W = 0 everywhere, and then the mean is taken.
- * The paper's learning rate by signal-to-noise ratio is not here: ‖E g‖² cannot be had from the norms of minibatches' gradients.
- * Source confidence: derived (only the abstract was at hand).
+ * W_i is Σ_t ‖∂ log π(a_t)/∂ logits‖² under the weights that seal the batch, which needs no backward pass. Traps: the
+ * baseline reads the row's own score, so the gradient is slightly biased; a certain policy has W = 0 everywhere, and
+ * then the mean is taken. The paper's learning rate by signal-to-noise ratio is not here: ‖E g‖² cannot be had from the
+ * norms of minibatches' gradients. Source confidence: derived (only the abstract was at hand).
  */
 import { z } from "zod";
 import { tokenMean } from "../algo/aggregate.js";

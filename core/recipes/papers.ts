@@ -9,7 +9,7 @@ export interface Bundle {
   readonly scores: readonly number[];
 }
 
-/** Paper j has the j-th row of each group of a bundle of `size`; bundles in the batch's order, the last may be smaller. */
+/** Paper j has the j-th row of each group of a bundle of `size`; bundles in the batch's order, the last may be small. */
 export function bundlesOf(batch: Batch, size: number): Bundle[] {
   const scores = rowColumn(batch, "score");
   const members = rowColumn(batch, "member");

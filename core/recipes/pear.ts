@@ -2,13 +2,15 @@
  * Phase entropy aware reward (PEAR, 2025): a row that is uncertain while it thinks loses score, which shortens thinking
  * without a penalty for length.
  *
- *   P_i = max(0, mean H of thinking − α·mean H of answering); R_i = min(1, s_i − P_i) where the row succeeds, else r_fail
+ *   P_i = max(0, mean H of thinking − α·mean H of answering)
+ *   R_i = min(1, s_i − P_i) where the row succeeds, else r_fail
  *   then as in GRPO, with R in place of the score
  *
- * s is the score mapped from [minScore, maxScore] to [0, 1]; H are the entropies under the weights that seal the batch. The row
- * counter `answerAt` says at which step, from 0, the answer begins (NaN = never); without it the first thinkingShare of a row's
- * chosen steps think. Traps: without an answer its mean is 0, and all entropy counts against the row; entropies of boxes of
- * actions are differential and may be negative. Source confidence: from a note on the paper.
+ * s is the score mapped from [minScore, maxScore] to [0, 1]; H are the entropies under the weights that seal the batch.
+ * The row counter `answerAt` says at which step, from 0, the answer begins (NaN = never); without it the first
+ * thinkingShare of a row's chosen steps think. Traps: without an answer its mean is 0, and all entropy counts against
+ * the row; entropies of boxes of actions are differential and may be negative. Source confidence: from a note on the
+ * paper.
  */
 import { z } from "zod";
 import { seqMeanTokenMean } from "../algo/aggregate.js";

@@ -27,11 +27,11 @@ const bound = z.number().positive().nullable();
 
 const params = z.strictObject({
   ...updateParams,
-  gamma: criticParams.gamma.default(1),
+  gamma: criticParams.gamma.default(1).describe("Discount per step, γ"),
   lambda: criticParams.lambda,
   clipEpsilon,
   valueClipEpsilon: criticParams.valueClipEpsilon,
-  valueCoefficient: criticParams.valueCoefficient.default(1),
+  valueCoefficient: criticParams.valueCoefficient.default(1).describe("Weight c_v of the value loss"),
   scoring: z
     .enum(["scale", "normalise"])
     .default("scale")

@@ -19,7 +19,8 @@ export type Readings = Readonly<Record<string, Readonly<Record<string, number>>>
  * reference = a policy that is held fixed (`reference` in a run file) · anchors = an environment in which states come
  * again and can be told to · anchorNames = one that gives states names · snapshots = one that can go back to a state ·
  * discrete = actions that are integers · exactKl = action distributions whose KL divergence has a closed form ·
- * separateCritic = actor and critic that share no weights
+ * separateCritic = actor and critic that share no weights · mixture = actions drawn from several Gaussians ·
+ * postDecision = an environment with post-decision states, and a critic of them
  */
 export type Requirement =
   | "groups"
@@ -30,7 +31,9 @@ export type Requirement =
   | "snapshots"
   | "discrete"
   | "exactKl"
-  | "separateCritic";
+  | "separateCritic"
+  | "mixture"
+  | "postDecision";
 
 /** The scores of a whole group, member by member, decide whether it may enter a batch. */
 export interface GroupFilter {
@@ -58,6 +61,15 @@ export interface Replay {
   readonly batches: number;
   /** Steps that are replayed, as a share of a new batch's; groups stay whole. */
   readonly share: number;
+}
+
+/**
+ * Rows of trajectories that go on are kept, and join the batch in which they end. The step column `fresh` is 1 in rows that
+ * came with the batch and 0 in those kept.
+ */
+export interface KeepUnfinished {
+  /** Rows are forgotten after this many batches. */
+  readonly maxBatches: number;
 }
 
 /** What a derive may know beside the batch. */
@@ -172,9 +184,11 @@ export interface Recipe {
   readonly counters?: readonly string[];
   readonly sampler: Sampler;
   readonly replay?: Replay;
+  readonly keepUnfinished?: KeepUnfinished;
   /**
    * Live columns computed with the weights at hand when the batch is sealed. `value` adds the step column `values` and the
-   * row column `bootstrapValues`, `logprob` adds `proximalLogprobs`, `entropy` `entropies`, `policy` `policies` [N·P].
+   * row column `bootstrapValues`, `logprob` adds `proximalLogprobs`, `entropy` `entropies`, `policy` `policies` [N·P],
+   * `postValue` `postValues`, `componentValues` a column of that name [N·K].
    */
   readonly evaluate: readonly LiveColumn[];
   /** The same of the reference policy: `referenceLogprobs`, `referencePolicies` [N·P]. */

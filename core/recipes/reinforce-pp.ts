@@ -1,13 +1,13 @@
 /**
- * REINFORCE++ (Hu 2025, arXiv:2501.03262): no critic, and scores normalised over the whole batch instead of each group; its
- * "baseline" form takes the group's mean away first.
+ * REINFORCE++ (Hu 2025, arXiv:2501.03262): no critic, and scores normalised over the whole batch instead of each group;
+ * its "baseline" form takes the group's mean away first.
  *
  *   A_t = whiten over all steps of r_i − β·Σ_{u≥t} (ℓ_u − ℓ^ref_u); loss = token-mean of ppoClip(ρ_t, A_t)
  *   baseline: A = whiten of r_i − mean_g; loss + β·k2(π ‖ π_ref)
  *
- * Undiscounted. Traps: whitening is over steps, so long rows weigh more in mean and spread; verl's running return starts
- * anew at every masked step, so that in rows with several turns only the last earns anything: here they are skipped.
- * Source confidence: exact (verl, OpenRLHF).
+ * Undiscounted. Traps: whitening is over steps, so long rows weigh more in mean and spread; verl's running return
+ * starts anew at every masked step, so that in rows with several turns only the last earns anything: here they are
+ * skipped. Source confidence: exact (verl, OpenRLHF).
  */
 import { z } from "zod";
 import { tokenMean } from "../algo/aggregate.js";

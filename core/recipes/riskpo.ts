@@ -1,16 +1,20 @@
 /**
- * Risk-based policy optimisation (RiskPO, 2025): what counts is not the mean score but a mixture of its lower tail and its
- * middle, so that hard tasks teach more than easy ones; scores are those of papers, one row of each of several tasks.
+ * Risk-based policy optimisation (RiskPO, 2025): what counts is not the mean score but a mixture of its lower tail and
+ * its middle, so that hard tasks teach more than easy ones; scores are those of papers, one row of each of several
+ * tasks.
  *
- *   paper j of a bundle of B groups: the j-th row of each, R_j = Σ r; A_j = mixed risk of R_j / (std of the bundle's R + ε)
- *   row of group q: A_j·(r − mean_q)/Σ_k (r_k − mean_k) over the paper's rows (sum-mean), equal shares where that sum is 0
+ *   paper j of a bundle of B groups: the j-th row of each, R_j = Σ r
+ *   A_j = mixed risk of R_j / (std of the bundle's R + ε)
+ *   row of group q: A_j·(r − mean_q)/Σ_k (r_k − mean_k) over the paper's rows (sum-mean), in equal parts where
+ *   that sum is 0
  *   loss = token-mean of dualClip(ρ_t, A); mixed risk in core/algo/risk.ts, between quantiles q_α and q_β of R
  *
- * The quantiles of the first batch's papers are followed from then on by q_τ ← q_τ + η·(τ − share of R < q_τ), or taken from each bundle,
- * or averaged. Traps: η is in units of R, so set it with the scale of scores; q_τ has seen the batch that it is used for
- * (in the released code only those before it); the natural baseline is on in some of its scripts; the paper has one
- * ratio a row (`ratio: sequence`), the code one a step; the code divides by a standard deviation of 0 + ε where all papers of
- * a bundle score the same, here one below 1e-3 counts as 1. Source confidence: exact (the authors' code).
+ * The quantiles of the first batch's papers are followed from then on by q_τ ← q_τ + η·(τ − share of R < q_τ), or taken
+ * from each bundle, or averaged. Traps: η is in units of R, so set it with the scale of scores; q_τ has seen the batch
+ * that it is used for (in the released code only those before it); the natural baseline is on in some of its scripts;
+ * the paper has one ratio a row (`ratio: sequence`), the code one a step; the code divides by a standard deviation of 0
+ * + ε where all papers of a bundle score the same, here one below 1e-3 counts as 1. Source confidence: exact (the
+ * authors' code).
  */
 import { z } from "zod";
 import { tokenMean } from "../algo/aggregate.js";

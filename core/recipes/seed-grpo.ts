@@ -1,13 +1,13 @@
 /**
- * Semantic-entropy enhanced GRPO (SEED-GRPO, 2025, arXiv:2505.12346): the more the answers of a group differ, the less the
- * policy knows of the task, and the smaller the step it takes there.
+ * Semantic-entropy enhanced GRPO (SEED-GRPO, 2025, arXiv:2505.12346): the more the answers of a group differ, the less
+ * the policy knows of the task, and the smaller the step it takes there.
  *
  *   A_i = (r_i − mean_g)·f(SE_g); loss as in dr-grpo; SE = −Σ_c p_c·log p_c over the group's answers
  *   p_c = Σ_{i in c} exp(mean_t ℓ^o_{i,t}), normalised, or the share of rows; f = 1/(1 + α·SE/log G), or 1 − α·SE/log G
  *
  * The answer of a row is its counter `answer`, NaN = none, which is like no other; without that counter it is the final
- * observation. Traps: log G bounds SE, so α > 1 may turn the linear f negative; a review of the paper gives −(1/K)·Σ log p_c in place of
- * SE. Source confidence: from a review and others' code.
+ * observation. Traps: log G bounds SE, so α > 1 may turn the linear f negative; a review of the paper gives −(1/K)·Σ
+ * log p_c in place of SE. Source confidence: from a review and others' code.
  */
 import { z } from "zod";
 import { seqMeanTokenSumNorm } from "../algo/aggregate.js";

@@ -40,7 +40,7 @@ function pickColumns(
  */
 export function selectSteps(batch: Batch, indices: Uint32Array): Batch {
   const n = indices.length;
-  const { steps, observations, actions, actionMasks } = batch.inputs;
+  const { steps, observations, postObservations, actions, actionMasks } = batch.inputs;
   return {
     ...(batch.anchorTexts === undefined ? {} : { anchorTexts: batch.anchorTexts }),
     offsets: Uint32Array.from({ length: n + 1 }, (_, i) => i),
@@ -49,6 +49,7 @@ export function selectSteps(batch: Batch, indices: Uint32Array): Batch {
     inputs: {
       steps: n,
       observations: pick(observations, steps, indices),
+      ...(postObservations ? { postObservations: pick(postObservations, steps, indices) } : {}),
       actions: actions === null ? null : pick<Float32Array | Int32Array>(actions, steps, indices),
       actionMasks: actionMasks === null ? null : pick(actionMasks, steps, indices),
     },
@@ -87,7 +88,7 @@ export function selectRows(batch: Batch, rows: Uint32Array): Batch {
  * is run on for its value there. Without columns.
  */
 export function withFinalSteps(batch: Batch): Batch {
-  const { steps, observations, actions, actionMasks } = batch.inputs;
+  const { steps, observations, postObservations, actions, actionMasks } = batch.inputs;
   const rows = rowCount(batch);
   const total = steps + rows;
   const offsets = batch.offsets.map((offset, row) => offset + row);
@@ -111,6 +112,7 @@ export function withFinalSteps(batch: Batch): Batch {
     inputs: {
       steps: total,
       observations: spread(observations, batch.finalObservations),
+      ...(postObservations ? { postObservations: spread(postObservations, 0) } : {}),
       actions: actions === null ? null : spread<Float32Array | Int32Array>(actions, 0),
       actionMasks: actionMasks === null ? null : spread(actionMasks, 1),
     },

@@ -21,6 +21,7 @@ import { rowColumn, stepColumn } from "./batch.js";
 import { clipWindow, groupParams, groupRecipe, stdEpsilon, windowOf } from "./group-recipe.js";
 import { expectBand } from "./params.js";
 import type { Derive, RecipeDefinition } from "./recipe.js";
+import { klCoefficient, withReference } from "./reference.js";
 import { bandTerm, referenceKlTerm } from "./terms.js";
 
 const share = z.number().min(0).max(1);
@@ -33,11 +34,7 @@ const params = z.strictObject({
   bandLow: share.default(0.1).describe("Quantile of the forks' entropies at which the band begins"),
   bandHigh: share.default(0.5).describe("Quantile of the forks' entropies at which the band ends"),
   bandCoefficient: z.number().min(0).default(0.01).describe("Weight c of the entropy band"),
-  klCoefficient: z
-    .number()
-    .min(0)
-    .default(0)
-    .describe("Weight β of the KL to the reference policy, which is needed where it is above 0"),
+  klCoefficient,
 });
 type Params = z.output<typeof params>;
 
@@ -98,14 +95,14 @@ export const spine: RecipeDefinition<Params> = {
       aggregator: tokenMean(),
       window: windowOf(p),
     });
-    const kl = p.klCoefficient > 0 ? [{ ...referenceKlTerm(p.klCoefficient, tokenMean()), select }] : [];
-    return {
+    const recipe = {
       ...base,
-      requires: [...base.requires, ...(kl.length > 0 ? (["reference"] as const) : [])],
-      evaluate: ["entropy"],
-      evaluateReference: kl.length > 0 ? ["logprob"] : [],
+      evaluate: ["entropy" as const],
       derive: [majorityScores, ...base.derive, forks(p)],
-      terms: [...base.terms, bandTerm(p.bandCoefficient, { select }), ...kl],
+      terms: [...base.terms, bandTerm(p.bandCoefficient, { select })],
     };
+    if (p.klCoefficient === 0) return recipe;
+    const kl = referenceKlTerm(p.klCoefficient, tokenMean(), { select });
+    return withReference({ ...recipe, terms: [...recipe.terms, kl] });
   },
 };

@@ -16,7 +16,7 @@ import { tokenLogRatios } from "../algo/ratio.js";
 import { ppoClip } from "../algo/surrogates.js";
 import { secondOrderAdvantages } from "../algo/taylor.js";
 import { criticAdvantages } from "./advantages.js";
-import { stepColumn } from "./batch.js";
+import { liveColumn, stepColumn } from "./batch.js";
 import { clipEpsilon, criticParams, entropyCoefficient, updateParams, updatePlan } from "./params.js";
 import type { Derive, Recipe, RecipeDefinition } from "./recipe.js";
 import { returnScaleTracker } from "./return-scale.js";
@@ -44,7 +44,7 @@ function secondOrder({ pairDiscount, clipEpsilon: epsilon }: Params): Derive {
     writes: ["advantages"],
     run(batch, { live }) {
       const { mask, offsets } = batch;
-      const logRatios = tokenLogRatios(live["logprob"]!, stepColumn(batch, "oldLogprobs"));
+      const logRatios = tokenLogRatios(liveColumn(live, "logprob"), stepColumn(batch, "oldLogprobs"));
       const input = { logRatios, advantages: stepColumn(batch, "advantages"), mask, offsets };
       const parameters = { gamma: pairDiscount, clipEpsilon: epsilon };
       return { step: { advantages: secondOrderAdvantages(input, parameters) } };

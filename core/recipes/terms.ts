@@ -9,7 +9,7 @@ import { sequenceLogRatios, tokenLogRatios } from "../algo/ratio.js";
 import { explainedVariance, maskedMean } from "../algo/statistics.js";
 import { clipFraction, type ClipEpsilon, type Surrogate } from "../algo/surrogates.js";
 import { clippedValueLoss, squaredValueLoss } from "../algo/value-loss.js";
-import { stepColumn } from "./batch.js";
+import { selectedMask, stepColumn } from "./batch.js";
 import type { Term } from "./recipe.js";
 
 export interface PolicyTermOptions extends Pick<Term, "weights" | "select"> {
@@ -58,7 +58,7 @@ export function valueTerm(
     valueClipEpsilon,
     valueCoefficient,
   }: { readonly valueClipEpsilon: number | null; readonly valueCoefficient: number },
-  aggregator = tokenMean(),
+  { aggregator = tokenMean(), select }: { aggregator?: Aggregator; select?: string } = {},
 ): Term {
   const lossOf =
     valueClipEpsilon === null ? squaredValueLoss() : clippedValueLoss({ epsilon: valueClipEpsilon });
@@ -67,11 +67,12 @@ export function valueTerm(
     on: "value",
     coefficient: valueCoefficient,
     aggregator,
+    ...(select === undefined ? {} : { select }),
     needs: ["values", "returns"],
     evaluate(values, batch, out) {
       const valueTargets = stepColumn(batch, "returns");
       lossOf({ values, oldValues: stepColumn(batch, "values"), valueTargets }, out);
-      return { explainedVariance: explainedVariance(values, valueTargets, batch.mask) };
+      return { explainedVariance: explainedVariance(values, valueTargets, selectedMask(batch, select)) };
     },
   };
 }

@@ -26,7 +26,7 @@ const params = z.strictObject({
   iterations: z.int().min(1).max(1000).default(10).describe("Iterations of conjugate gradients"),
   backtracks: z.int().min(1).max(1000).default(10).describe("Step lengths that the line search tries"),
   decay: z.number().gt(0).lt(1).default(0.8).describe("Each step length that is tried over the one before"),
-  entropyCoefficient: entropyCoefficient.default(0),
+  entropyCoefficient: entropyCoefficient.default(0).describe("Weight c_e of the entropy bonus"),
   valueIterations: z
     .int()
     .min(1)
@@ -35,8 +35,10 @@ const params = z.strictObject({
     .describe("Passes in which the critic is fitted to a batch"),
   minibatches: updateParams.minibatches.default(1).describe("Minibatches of each of the critic's passes"),
   learningRate: updateParams.learningRate.default(1e-3).describe("Adam's step size for the critic"),
-  annealLearningRate: updateParams.annealLearningRate.default(false),
-  adamEpsilon: updateParams.adamEpsilon.default(1e-8),
+  annealLearningRate: updateParams.annealLearningRate
+    .default(false)
+    .describe("Linear decay of the learning rate to 0 at stop.envSteps"),
+  adamEpsilon: updateParams.adamEpsilon.default(1e-8).describe("Adam's ε"),
 });
 
 export const trpo: RecipeDefinition<z.output<typeof params>> = {

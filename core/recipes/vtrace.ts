@@ -15,7 +15,7 @@ import { tokenSum } from "../algo/aggregate.js";
 import { clamp, tokenLogRatios } from "../algo/ratio.js";
 import { reinforce } from "../algo/surrogates.js";
 import { vtrace as vtraceOf, type VtraceParameters } from "../algo/vtrace.js";
-import { rowColumn, stepColumn } from "./batch.js";
+import { liveColumn, rowColumn, stepColumn } from "./batch.js";
 import { entropyCoefficient, updateParams, updatePlan } from "./params.js";
 import type { Derive, Recipe, RecipeDefinition } from "./recipe.js";
 import { entropyTerm, policyTerm, valueTerm } from "./terms.js";
@@ -60,10 +60,10 @@ function correct(parameters: VtraceParameters): Derive {
       const { mask, offsets, terminated } = batch;
       const rewards = stepColumn(batch, "rewards");
       const bootstrapValues = rowColumn(batch, "bootstrapValues");
-      const logRatios = tokenLogRatios(live["logprob"]!, stepColumn(batch, "behaviorLogprobs"));
+      const logRatios = tokenLogRatios(liveColumn(live, "logprob"), stepColumn(batch, "behaviorLogprobs"));
       const input = {
         rewards,
-        values: live["value"]!,
+        values: liveColumn(live, "value"),
         bootstrapValues,
         terminated,
         mask,
@@ -91,7 +91,7 @@ export const vtrace: RecipeDefinition<z.output<typeof params>> = {
       derive: [...(p.rewardClip === null ? [] : [clipRewards(p.rewardClip)]), correct(p)],
       terms: [
         policyTerm({ surrogate: reinforce(), aggregator: sum, window: null }),
-        valueTerm({ valueClipEpsilon: null, valueCoefficient: p.valueCoefficient }, sum),
+        valueTerm({ valueClipEpsilon: null, valueCoefficient: p.valueCoefficient }, { aggregator: sum }),
         entropyTerm(p.entropyCoefficient, sum),
       ],
       trackers: {},

@@ -59,6 +59,8 @@ export function rolloutParts(rollout: Rollout): Uint8Array[] {
   put(COLUMNS, toColumn("actionMasks", c.actionMasks, c.actionMaskWidth));
   put(COLUMNS, toColumn("anchorIndices", c.anchorIndices));
   put(COLUMNS, toColumn("anchorTexts", c.anchorTexts));
+  const postWidth = c.postObservations.length === 0 ? 0 : c.observationWidth;
+  put(COLUMNS, toColumn("postObservations", c.postObservations, postWidth));
   put(COLUMNS, toColumn("behaviorLogprobs", c.behaviorLogprobs));
   put(COLUMNS, toColumn("rewards", c.rewards));
   put(COLUMNS, toColumn("mask", c.mask));
@@ -90,10 +92,12 @@ export function decodeRollout(bytes: Uint8Array): Rollout {
   reader.assume(toColumn("initialStates", new Float32Array(0), 0));
   reader.assume(toColumn("anchorIndices", new Uint32Array(0)));
   reader.assume(toColumn("anchorTexts", new Uint8Array(0)));
+  reader.assume(toColumn("postObservations", new Float32Array(0), 0));
   const observationWidth = reader.width("observations");
   const actionWidth = reader.width("actions");
   const actionMaskWidth = reader.width("actionMasks");
   const stateWidth = reader.width("initialStates");
+  const postWidth = reader.width("postObservations") === 0 ? 0 : observationWidth;
   const columns: RolloutColumns = {
     observationWidth,
     actionWidth,
@@ -105,6 +109,7 @@ export function decodeRollout(bytes: Uint8Array): Rollout {
     actionMasks: reader.uint8("actionMasks", actionMaskWidth),
     anchorIndices: reader.uint32("anchorIndices"),
     anchorTexts: reader.uint8("anchorTexts"),
+    postObservations: reader.float32("postObservations", postWidth),
     behaviorLogprobs: reader.float32("behaviorLogprobs"),
     rewards: reader.float32("rewards"),
     mask: reader.uint8("mask"),

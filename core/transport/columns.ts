@@ -118,6 +118,11 @@ export function columnsComplaint(columns: RolloutColumns): string | null {
     ["actions", steps * columns.actionWidth, columns.actions.length],
     ["actionMasks", steps * columns.actionMaskWidth, columns.actionMasks.length],
     ["anchorIndices", columns.anchorIndices.length === 0 ? 0 : steps, columns.anchorIndices.length],
+    [
+      "postObservations",
+      columns.postObservations.length === 0 ? 0 : steps * columns.observationWidth,
+      columns.postObservations.length,
+    ],
     ["rewards", steps, columns.rewards.length],
     ["mask", steps, columns.mask.length],
     ["initialStates", rows * columns.stateWidth, columns.initialStates.length],

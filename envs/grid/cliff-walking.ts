@@ -49,6 +49,7 @@ function define(id: string, slippery: boolean): EnvironmentDefinition {
     maxEpisodeSteps: null,
     rewardThreshold: null,
     snapshots: true,
+    stepExtras: ["actionValid"],
   };
   return {
     id,

@@ -33,7 +33,7 @@ const paramsSchema = z.strictObject({
 });
 type FrozenLakeParams = z.infer<typeof paramsSchema>;
 
-/** Reward 1 on reaching the goal, else 0. */
+/** Reward 1 on reaching the goal, else 0. A move's deterministic part ends on the tile that was meant. */
 export function frozenLakeProblem(map: MapName, slippery: boolean): TabularProblem {
   const size = MAPS[map].length;
   const tiles = MAPS[map].join("");
@@ -59,6 +59,7 @@ export function frozenLakeProblem(map: MapName, slippery: boolean): TabularProbl
         move(state, (action + 1) % 4, SIDEWAYS),
       ];
     },
+    postDecision: (state, action) => move(state, action, 1).next,
   };
 }
 
@@ -75,6 +76,8 @@ function define(
     maxEpisodeSteps,
     rewardThreshold,
     snapshots: true,
+    stepExtras: ["actionValid"],
+    postDecisionStates: true,
   };
   return {
     id,

@@ -132,6 +132,8 @@ export class KeyDoor extends ArrayEnvironment {
   private readonly carries: Float64Array;
   private readonly goalRow: Float64Array;
   private readonly goalColumn: Float64Array;
+  /** 0 = the action left the state as it was */
+  private readonly actionValid: Float64Array;
   private readonly walls: readonly number[];
   private readonly fixed: Layout | null;
 
@@ -147,6 +149,7 @@ export class KeyDoor extends ArrayEnvironment {
     this.carries = this.state[3]!;
     this.goalRow = this.state[4]!;
     this.goalColumn = this.state[5]!;
+    this.actionValid = this.stepExtras["actionValid"]!;
     this.walls = wallsOf(params);
     this.fixed = params.layoutSeed === null ? null : this.layout(new Random(params.layoutSeed));
   }
@@ -160,7 +163,8 @@ export class KeyDoor extends ArrayEnvironment {
   /** Actions 0 up, 1 right, 2 down, 3 left. A move into a wall, or into a door without its key, changes nothing. */
   advance(i: number, actions: ActionArray): void {
     const [down, right] = MOVES[actions[i]!]!;
-    this.move(i, this.row[i]! + down, this.column[i]! + right);
+    const moved = this.move(i, this.row[i]! + down, this.column[i]! + right);
+    this.actionValid[i] = moved ? 1 : 0;
     const arrived = this.row[i] === this.goalRow[i] && this.column[i] === this.goalColumn[i];
     this.rewards[i] = arrived ? 1 : 0;
     this.terminated[i] = arrived ? 1 : 0;
@@ -193,14 +197,15 @@ export class KeyDoor extends ArrayEnvironment {
     return [this.state[at]![i]!, this.state[at + 1]![i]!, this.state[at + 2]![i]!];
   }
 
-  private move(i: number, row: number, column: number): void {
+  /** False where nothing changes. */
+  private move(i: number, row: number, column: number): boolean {
     const { size } = this.params;
-    if (row < 0 || row >= size || column < 0 || column >= size) return;
+    if (row < 0 || row >= size || column < 0 || column >= size) return false;
     const room = this.opened[i]!;
     const r = this.walls.indexOf(column);
     if (r >= 0) {
       const locked = r === room && this.carries[i] === 0;
-      if (locked || row !== this.room(i, r)[2]) return;
+      if (locked || row !== this.room(i, r)[2]) return false;
       if (r === room) {
         this.carries[i] = 0;
         this.opened[i] = room + 1;
@@ -208,9 +213,10 @@ export class KeyDoor extends ArrayEnvironment {
     }
     this.row[i] = row;
     this.column[i] = column;
-    if (room === this.walls.length) return;
+    if (room === this.walls.length) return true;
     const [keyRow, keyColumn] = this.room(i, room);
     if (row === keyRow && column === keyColumn) this.carries[i] = 1;
+    return true;
   }
 }
 
@@ -230,6 +236,9 @@ function define(id: string, defaults: Defaults): EnvironmentDefinition<KeyDoorPa
         actionSpace: discrete(MOVES.length),
         maxEpisodeSteps: maxSteps,
         rewardThreshold: 0.95,
+        snapshots: true,
+        anchorObservations: true,
+        stepExtras: ["actionValid"],
       };
     },
     vectorize: (spec, params, count) => new KeyDoor(spec, count, params),

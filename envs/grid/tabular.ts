@@ -21,6 +21,8 @@ export interface TabularProblem {
   readonly starts: readonly number[];
   /** What can happen after `action` in `state`; the probabilities add up to 1. */
   transitions(state: number, action: number): readonly Transition[];
+  /** The state that `action` in `state` leads to where nothing is left to chance; for a spec that says `postDecisionStates`. */
+  postDecision?(state: number, action: number): number;
 }
 
 /** State: the number of the state. */
@@ -35,6 +37,8 @@ export class TabularEnvironment extends ArrayEnvironment {
   private readonly ends: Uint8Array;
   /** [states · actions] 1 = the action can lead to another state */
   private readonly changes: Uint8Array;
+  /** 0 = the action cannot lead to another state; for a spec that names it among its `stepExtras` */
+  private readonly actionValid: Float64Array | undefined;
 
   constructor(
     spec: EnvironmentSpec,
@@ -42,6 +46,7 @@ export class TabularEnvironment extends ArrayEnvironment {
     private readonly problem: TabularProblem,
   ) {
     super(spec, count, 1);
+    this.actionValid = this.stepExtras["actionValid"];
     this.position = this.state[0]!;
     const rows = Array.from({ length: problem.states * problem.actions }, (_, row) =>
       problem.transitions(Math.floor(row / problem.actions), row % problem.actions),
@@ -63,6 +68,11 @@ export class TabularEnvironment extends ArrayEnvironment {
     this.position[i] = starts[random.integer(starts.length)]!;
   }
 
+  protected override decide(i: number, actions: ActionArray, out: Float32Array, at: number): void {
+    const state = this.position[i]!;
+    out[at] = this.problem.postDecision?.(state, actions[i]!) ?? state;
+  }
+
   advance(i: number, actions: ActionArray): void {
     const row = this.position[i]! * this.problem.actions + actions[i]!;
     const last = this.first[row + 1]! - 1;
@@ -72,6 +82,7 @@ export class TabularEnvironment extends ArrayEnvironment {
       const draw = this.random[i]!.uniform();
       while (t < last && this.cumulative[t]! <= draw) t++;
     }
+    if (this.actionValid !== undefined) this.actionValid[i] = this.changes[row]!;
     this.position[i] = this.next[t]!;
     this.rewards[i] = this.reward[t]!;
     this.terminated[i] = this.ends[t]!;

@@ -74,6 +74,7 @@ const spec: EnvironmentSpec = {
   maxEpisodeSteps: 200,
   rewardThreshold: 8,
   snapshots: true,
+  stepExtras: ["actionValid"],
 };
 
 const params = z.strictObject({

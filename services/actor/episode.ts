@@ -4,7 +4,7 @@ import { choicesOf, widthOf } from "../../core/env/spaces.js";
 import { StopReason, type RolloutColumns } from "../../core/types.js";
 import { AnchorTable } from "./anchors.js";
 import { Growing } from "./growing.js";
-import { expectSoundSteps, versionRuns } from "./steps.js";
+import { counterColumns, countersOf, expectSoundSteps, versionRuns } from "./steps.js";
 
 export interface RowStart {
   /** Of the instance's random stream. */
@@ -23,6 +23,8 @@ interface Row extends RowStart {
   /** [O] */
   readonly finalObservation: Float32Array;
   readonly rewards: number;
+  /** The environment's own, of the episode that ended with the row; none where none did. */
+  readonly counters: Readonly<Record<string, number>>;
 }
 
 export class EpisodeBuilder {
@@ -31,6 +33,8 @@ export class EpisodeBuilder {
   private readonly actionMasks = new Growing((n) => new Uint8Array(n));
   private readonly anchors = new AnchorTable();
   private readonly anchorIndices = new Growing((n) => new Uint32Array(n));
+  private readonly postObservations = new Growing((n) => new Float32Array(n));
+  private readonly stepExtras: readonly (readonly [name: string, of: Growing<Float32Array>])[];
   private readonly logprobs = new Growing((n) => new Float32Array(n));
   private readonly rewards = new Growing((n) => new Float32Array(n));
   private readonly versions = new Growing((n) => new Uint32Array(n));
@@ -58,6 +62,10 @@ export class EpisodeBuilder {
       actionSpace.kind === "box"
         ? new Growing((n) => new Float32Array(n))
         : new Growing((n) => new Int32Array(n));
+    this.stepExtras = Object.keys(environment.stepExtras).map((name) => [
+      name,
+      new Growing((n) => new Float32Array(n)),
+    ]);
     this.start = episode;
   }
 
@@ -97,12 +105,15 @@ export class EpisodeBuilder {
 
   /** After the environment stepped. The row is over where the episode ended. */
   outcome(): void {
-    const { environment, instance: i } = this;
+    const { environment, instance: i, observationWidth: o } = this;
+    const { postDecisionObservations } = environment;
+    if (postDecisionObservations !== null) this.postObservations.push(postDecisionObservations, i * o, o);
+    for (const [name, values] of this.stepExtras) values.push(environment.stepExtras[name]!, i);
     this.rewards.push(environment.rewards, i);
     this.rewardSum += environment.rewards[i]!;
     this.length++;
-    if (environment.terminated[i] === 1) this.close(StopReason.terminated, environment.finalObservations);
-    else if (environment.truncated[i] === 1) this.close(StopReason.truncated, environment.finalObservations);
+    if (environment.terminated[i] === 1) this.end(StopReason.terminated);
+    else if (environment.truncated[i] === 1) this.end(StopReason.truncated);
   }
 
   /**
@@ -110,7 +121,7 @@ export class EpisodeBuilder {
    * seen next. A row without a step is none.
    */
   cut(stop: StopReason): void {
-    if (this.rowSteps > 0) this.close(stop, this.environment.observations);
+    if (this.rowSteps > 0) this.close(stop, this.environment.observations, {});
     else this.start = null;
   }
 
@@ -131,6 +142,7 @@ export class EpisodeBuilder {
       actionMasks: this.actionMasks.whole(),
       anchorIndices: this.anchorIndices.whole(),
       anchorTexts: this.anchors.texts(),
+      postObservations: this.postObservations.whole(),
       behaviorLogprobs: this.logprobs.whole(),
       rewards: this.rewards.whole(),
       mask: new Uint8Array(length).fill(1),
@@ -142,7 +154,7 @@ export class EpisodeBuilder {
       stopReasons: Uint8Array.from(rows, ({ stop }) => stop),
       trajectoryIds: Uint32Array.from(rows, ({ trajectoryId }) => trajectoryId),
       seeds: Uint32Array.from(rows, ({ seed }) => seed),
-      stepExtras: {},
+      stepExtras: Object.fromEntries(this.stepExtras.map(([name, values]) => [name, values.whole()])),
       rowCounters: {
         episodeReturn: ofEpisode(({ rewards }) => rewards),
         episodeLength: ofEpisode(({ from, to }) => to - from),
@@ -152,17 +164,27 @@ export class EpisodeBuilder {
               branchNumber: counter(({ branch }) => branch?.number ?? Number.NaN),
             }
           : {}),
+        ...counterColumns(
+          Object.keys(environment.counters),
+          rows.map(({ counters }) => counters),
+        ),
       },
     };
     expectSoundSteps(environment.spec, columns, () => this.instance);
     return columns;
   }
 
-  private close(stop: StopReason, finals: Float32Array): void {
+  /** The environment ended the episode. */
+  private end(stop: StopReason): void {
+    const { environment, instance } = this;
+    this.close(stop, environment.finalObservations, countersOf(environment, instance));
+  }
+
+  private close(stop: StopReason, finals: Float32Array, counters: Row["counters"]): void {
     if (this.start === null) return;
     const { instance: i, observationWidth: o, from, length: to, rewardSum: rewards } = this;
     const finalObservation = finals.slice(i * o, (i + 1) * o);
-    this.rows.push({ ...this.start, from, to, stop, finalObservation, rewards });
+    this.rows.push({ ...this.start, from, to, stop, finalObservation, rewards, counters });
     this.start = null;
   }
 }

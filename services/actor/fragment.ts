@@ -7,7 +7,7 @@ import type { ActionArray, VectorEnvironment } from "../../core/env/environment.
 import { choicesOf, widthOf } from "../../core/env/spaces.js";
 import { StopReason, type RolloutColumns } from "../../core/types.js";
 import { AnchorTable } from "./anchors.js";
-import { expectSoundSteps, versionRuns } from "./steps.js";
+import { counterColumns, countersOf, expectSoundSteps, versionRuns } from "./steps.js";
 
 const TERMINATED = 1;
 const TRUNCATED = 2;
@@ -36,8 +36,7 @@ export class EpisodeBook {
 
 interface EndedEpisode {
   readonly finalObservation: Float32Array;
-  readonly episodeReturn: number;
-  readonly episodeLength: number;
+  readonly counters: Readonly<Record<string, number>>;
   readonly trajectoryId: number;
 }
 
@@ -55,6 +54,8 @@ export class FragmentBuilder {
   private readonly actionMasks: Uint8Array;
   private readonly anchors = new AnchorTable();
   private readonly anchorIndices: Uint32Array;
+  private readonly postObservations: Float32Array;
+  private readonly stepExtras: Readonly<Record<string, Float32Array>>;
   private readonly stateWidth: number;
   /** [E·S] */
   private readonly startStates: Float32Array;
@@ -81,6 +82,11 @@ export class FragmentBuilder {
     this.stateWidth = states.length / count;
     this.startStates = states.slice();
     this.observations = new Float32Array(total * this.observationWidth);
+    const postTotal = environment.postDecisionObservations === null ? 0 : this.observations.length;
+    this.postObservations = new Float32Array(postTotal);
+    this.stepExtras = Object.fromEntries(
+      Object.keys(environment.stepExtras).map((name) => [name, new Float32Array(total)]),
+    );
     this.actions =
       spec.actionSpace.kind === "box" ? new Float32Array(total * this.actionWidth) : new Int32Array(total);
     this.logprobs = new Float32Array(total);
@@ -108,10 +114,13 @@ export class FragmentBuilder {
   /** After the environment stepped. */
   outcome(): void {
     const { environment, book, steps, t, observationWidth: o } = this;
-    const { rewards, terminated, truncated, finalObservations } = environment;
+    const { rewards, terminated, truncated, finalObservations, postDecisionObservations } = environment;
     for (let i = 0; i < environment.count; i++) {
       const at = i * steps + t;
       this.rewards[at] = rewards[i]!;
+      if (postDecisionObservations !== null) {
+        this.postObservations.set(postDecisionObservations.subarray(i * o, (i + 1) * o), at * o);
+      }
       book.returns[i]! += rewards[i]!;
       book.lengths[i]!++;
       const end = terminated[i] === 1 ? TERMINATED : truncated[i] === 1 ? TRUNCATED : 0;
@@ -119,11 +128,17 @@ export class FragmentBuilder {
       this.ends[at] = end;
       this.ended[i]!.push({
         finalObservation: finalObservations.slice(i * o, (i + 1) * o),
-        episodeReturn: book.returns[i]!,
-        episodeLength: book.lengths[i]!,
+        counters: {
+          ...{ episodeReturn: book.returns[i]!, episodeLength: book.lengths[i]! },
+          ...countersOf(environment, i),
+        },
         trajectoryId: book.trajectoryIds[i]!,
       });
       book.startNext(i);
+    }
+    for (const [name, values] of Object.entries(environment.stepExtras)) {
+      const column = this.stepExtras[name]!;
+      values.forEach((value, i) => (column[i * steps + t] = value));
     }
     this.t++;
   }
@@ -138,8 +153,7 @@ export class FragmentBuilder {
     const seeds: number[] = [];
     const trajectoryIds: number[] = [];
     const finals: Float32Array[] = [];
-    const returns: number[] = [];
-    const lengths: number[] = [];
+    const counters: Readonly<Record<string, number>>[] = [];
     const firstRows: number[] = [];
     const close = (i: number, end: number, at: number, episode: EndedEpisode | null): void => {
       offsets.push(at);
@@ -147,8 +161,7 @@ export class FragmentBuilder {
       seeds.push(this.seeds[i]!);
       trajectoryIds.push(episode?.trajectoryId ?? this.book.trajectoryIds[i]!);
       finals.push(episode?.finalObservation ?? environment.observations.subarray(i * o, (i + 1) * o));
-      returns.push(episode?.episodeReturn ?? Number.NaN);
-      lengths.push(episode?.episodeLength ?? Number.NaN);
+      counters.push(episode?.counters ?? {});
     };
     for (let i = 0; i < environment.count; i++) {
       const episodes = this.ended[i]!.values();
@@ -174,6 +187,7 @@ export class FragmentBuilder {
       actionMasks: this.actionMasks,
       anchorIndices: this.anchorIndices,
       anchorTexts: this.anchors.texts(),
+      postObservations: this.postObservations,
       behaviorLogprobs: this.logprobs,
       rewards: this.rewards,
       mask: new Uint8Array(this.rewards.length).fill(1),
@@ -191,8 +205,11 @@ export class FragmentBuilder {
       ),
       trajectoryIds: Uint32Array.from(trajectoryIds),
       seeds: Uint32Array.from(seeds),
-      stepExtras: {},
-      rowCounters: { episodeReturn: Float32Array.from(returns), episodeLength: Float32Array.from(lengths) },
+      stepExtras: this.stepExtras,
+      rowCounters: counterColumns(
+        ["episodeReturn", "episodeLength", ...Object.keys(environment.counters)],
+        counters,
+      ),
     };
     expectSoundSteps(environment.spec, columns, (step) => Math.floor(step / steps));
     return columns;

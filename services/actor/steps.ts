@@ -1,19 +1,20 @@
 /** What the records of fragments and of episodes have in common. */
-import type { EnvironmentSpec } from "../../core/env/environment.js";
+import type { EnvironmentSpec, VectorEnvironment } from "../../core/env/environment.js";
 import { choicesOf } from "../../core/env/spaces.js";
 import { complainAboutForbidden } from "../../core/env/step-result.js";
 import { SkeinError } from "../../core/errors.js";
 import type { RolloutColumns } from "../../core/types.js";
 
 /**
- * Throws ENVIRONMENT_FAILED where an observation or a reward is not finite or every action was forbidden. `instanceOf`
- * says which instance a step is of.
+ * Throws ENVIRONMENT_FAILED where an observation, a reward or a step extra is not finite, a counter infinite, or every
+ * action was forbidden. `instanceOf` says which instance a step is of.
  */
 export function expectSoundSteps(
   { id, actionSpace }: EnvironmentSpec,
-  { observationWidth, observations, rewards, actionMasks }: RolloutColumns,
+  columns: RolloutColumns,
   instanceOf: (step: number) => number,
 ): void {
+  const { observationWidth, observations, postObservations, rewards, actionMasks, offsets } = columns;
   const complain = (what: string, step: number): never => {
     throw new SkeinError(
       "ENVIRONMENT_FAILED",
@@ -21,10 +22,19 @@ export function expectSoundSteps(
         "mend the environment's step",
     );
   };
-  for (let k = 0; k < observations.length; k++) {
-    if (!Number.isFinite(observations[k]!)) complain("observation", Math.floor(k / observationWidth));
+  for (const seen of [observations, postObservations]) {
+    for (let k = 0; k < seen.length; k++) {
+      if (!Number.isFinite(seen[k]!)) complain("observation", Math.floor(k / observationWidth));
+    }
   }
-  for (let k = 0; k < rewards.length; k++) if (!Number.isFinite(rewards[k]!)) complain("reward", k);
+  for (const [name, values] of Object.entries({ reward: rewards, ...columns.stepExtras })) {
+    for (let k = 0; k < values.length; k++) if (!Number.isFinite(values[k]!)) complain(name, k);
+  }
+  for (const [name, values] of Object.entries(columns.rowCounters)) {
+    values.forEach((value, row) => {
+      if (Math.abs(value) === Infinity) complain(name, offsets[row]!);
+    });
+  }
   const choices = choicesOf(actionSpace);
   for (let at = 0; at < actionMasks.length; at += choices) {
     const complaint = complainAboutForbidden(actionSpace, actionMasks, at);
@@ -32,6 +42,21 @@ export function expectSoundSteps(
     const where = `environment ${id}, instance ${instanceOf(at / choices)}`;
     throw new SkeinError("ENVIRONMENT_FAILED", `${where}: ${complaint}`);
   }
+}
+
+/** The environment's counters of instance i, whose episode has just ended. */
+export function countersOf({ counters }: VectorEnvironment, i: number): Readonly<Record<string, number>> {
+  return Object.fromEntries(Object.entries(counters).map(([name, values]) => [name, values[i]!]));
+}
+
+/** [R] each: the counters `names` of the rows, NaN where one has none. */
+export function counterColumns(
+  names: readonly string[],
+  rows: readonly Readonly<Record<string, number>>[],
+): Record<string, Float32Array> {
+  return Object.fromEntries(
+    names.map((name) => [name, Float32Array.from(rows, (counters) => counters[name] ?? Number.NaN)]),
+  );
 }
 
 /** The versions of steps in their order, run-length coded. */

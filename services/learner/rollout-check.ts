@@ -138,9 +138,21 @@ export class RolloutCheck {
       return complain(list(this.widths), list(columns));
     }
     if (stepCount(columns) === 0) return complain("at least one step", "none");
-    const anchors = this.rules.spec.anchorKeys === true ? stepCount(columns) : 0;
-    if (columns.anchorIndices.length !== anchors) {
-      return complain(`anchorIndices [${anchors}]`, `[${columns.anchorIndices.length}]`);
+    const { anchorKeys, postDecisionStates } = this.rules.spec;
+    const steps = stepCount(columns);
+    const offered = {
+      anchorIndices: anchorKeys === true ? steps : 0,
+      postObservations: postDecisionStates === true ? steps * columns.observationWidth : 0,
+    };
+    for (const name of ["anchorIndices", "postObservations"] as const) {
+      const got = columns[name].length;
+      if (got !== offered[name]) return complain(`${name} [${offered[name]}]`, `[${got}]`);
+    }
+    for (const name of this.rules.spec.stepExtras ?? []) {
+      if (!Object.hasOwn(columns.stepExtras, name)) return complain(`the step extra ${name}`, "none");
+    }
+    for (const name of this.rules.spec.counters ?? []) {
+      if (!Object.hasOwn(columns.rowCounters, name)) return complain(`the row counter ${name}`, "none");
     }
     const integers = this.actionSizes.length > 0;
     if (columns.actions instanceof Int32Array !== integers) {
@@ -161,6 +173,7 @@ export class RolloutCheck {
     actions,
     observations,
     finalObservations,
+    postObservations,
     actionMasks,
   }: RolloutColumns): Complaint | null {
     const { actionSizes, observationSizes, widths } = this;
@@ -170,7 +183,10 @@ export class RolloutCheck {
     });
     const action = outside(actions, actionSizes);
     if (action !== null) return complain(`actions below ${actionSizes.join(", ")}`, action);
-    const seen = outside(observations, observationSizes) ?? outside(finalObservations, observationSizes);
+    const seen =
+      outside(observations, observationSizes) ??
+      outside(finalObservations, observationSizes) ??
+      outside(postObservations, observationSizes);
     if (seen !== null) return complain(`observations below ${observationSizes.join(", ")}`, seen);
     if (widths.actionMaskWidth === 0) return null;
     const width = actionSizes.length;
@@ -233,10 +249,11 @@ function anchors({ anchorIndices, anchorTexts }: RolloutColumns): Complaint | nu
 }
 
 function notFinite(columns: RolloutColumns): Complaint | null {
-  const { observations, finalObservations, initialStates, rewards, behaviorLogprobs, actions } = columns;
+  const { observations, finalObservations, postObservations, initialStates } = columns;
+  const { rewards, behaviorLogprobs, actions } = columns;
   const named: Readonly<Record<string, Float32Array>> = {
     ...columns.stepExtras,
-    ...{ observations, finalObservations, initialStates, rewards, behaviorLogprobs },
+    ...{ observations, finalObservations, postObservations, initialStates, rewards, behaviorLogprobs },
     ...(actions instanceof Float32Array ? { actions } : {}),
   };
   const wrong =

@@ -14,6 +14,7 @@ import type { NamedTensor, Rollout, WeightsSnapshot } from "../../core/types.js"
 import { ReplayBuffer } from "./replay-buffer.js";
 import { TimedEngine } from "./timed-engine.js";
 import { trainBatch, type BatchResult } from "./train-batch.js";
+import { UnfinishedRows } from "./unfinished-rows.js";
 
 /** What a trainer begins with. */
 export interface TrainerStart {
@@ -79,6 +80,7 @@ export class Trainer implements Training {
   private readonly random: Random;
   private readonly trackers: Map<string, unknown>;
   private readonly replay: ReplayBuffer | null;
+  private readonly unfinished: UnfinishedRows | null;
   /** Of the weights at hand, as the caller counts. */
   private version: number;
 
@@ -95,6 +97,7 @@ export class Trainer implements Training {
     reference?.engine.load({ version: start.weights.version, tensors: start.reference });
     this.engine = new TimedEngine(engine, now);
     this.replay = recipe.replay === undefined ? null : new ReplayBuffer(recipe.replay);
+    this.unfinished = recipe.keepUnfinished === undefined ? null : new UnfinishedRows(recipe.keepUnfinished);
     this.random = Random.fromState(start.random);
     this.version = start.weights.version;
     this.trackers = new Map(
@@ -114,7 +117,8 @@ export class Trainer implements Training {
     const fresh = assembleBatch(rollouts, version - 1);
     this.track((tracker, state) => tracker.observe(state, fresh));
     const again = this.replay?.draw(rollouts, this.random) ?? [];
-    const batch = again.length === 0 ? fresh : assembleBatch([...rollouts, ...again], version - 1);
+    const whole = again.length === 0 ? fresh : assembleBatch([...rollouts, ...again], version - 1);
+    const batch = this.unfinished?.join(whole) ?? whole;
     const assembled = now();
     const result =
       version <= (recipe.update.observeBatches ?? 0)

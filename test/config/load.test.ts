@@ -29,7 +29,10 @@ describe("a run file", () => {
       environment: { id: "CartPole-v1", module: null, params: {} },
       recipe: { id: "ppo", params: {}, modifiers: [] },
       reference: null,
-      model: { kind: "mlp", hidden: [64, 64], distribution: "gaussian", critic: true },
+      model: {
+        ...{ kind: "mlp", hidden: [64, 64], distribution: "gaussian", components: 5 },
+        ...{ critic: true, postDecisionCritic: false },
+      },
       engine: "auto",
       actors: {
         ...{ processes: 1, threads: 1, environments: 8, fragmentSteps: 128, maxRestarts: 10 },
@@ -69,6 +72,7 @@ describe("a run file", () => {
     expect(modelOf("cnn")).toEqual({
       ...{ kind: "cnn", convolutions: [{ channels: 16, kernel: 3, stride: 1 }], hidden: [128] },
       distribution: "gaussian",
+      components: 5,
       critic: true,
     });
     expect(modelOf("gru")).toEqual({
@@ -76,14 +80,15 @@ describe("a run file", () => {
       hidden: [64],
       units: 64,
       distribution: "gaussian",
+      components: 5,
       critic: true,
     });
     expect(modelOf("transformer")).toEqual({
       ...{ kind: "transformer", layers: 2, width: 64, heads: 4, feedForward: 128 },
-      ...{ norm: "rms", activation: "swiglu", distribution: "gaussian", critic: true },
+      ...{ norm: "rms", activation: "swiglu", distribution: "gaussian", components: 5, critic: true },
     });
     const { model } = parseRunConfig(applyOverride(MINIMAL, "model.hidden=[32]"), "run.yaml");
-    expect(model).toEqual({ kind: "mlp", hidden: [32], distribution: "gaussian", critic: true });
+    expect(model).toMatchObject({ kind: "mlp", hidden: [32], distribution: "gaussian", critic: true });
   });
 
   it("is immutable once parsed, all the way down", () => {
@@ -110,7 +115,7 @@ describe("a run file", () => {
     [{ model: { kind: "gru", unit: 8 } }, 'unknown key "model.unit". Did you mean "units"?'],
     [
       { model: { kind: "cnn", heads: 2 } },
-      'unknown key "model.heads". Known: convolutions, critic, distribution, hidden, kind.',
+      'unknown key "model.heads". Known: components, convolutions, critic, distribution, hidden, kind.',
     ],
     [{ environment: { id: "x", param: {} } }, 'unknown key "environment.param". Did you mean "params"?'],
   ])("refuses an unknown key and names the nearest known one: %o", (change, message) => {

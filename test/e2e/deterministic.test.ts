@@ -1,17 +1,9 @@
 /** The same seed gives the same checkpoint, whatever carries the messages. */
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { parseRunConfig } from "../../core/config/load.js";
-import type { RunConfig } from "../../core/config/schema.js";
 import type { RunEvent } from "../../core/progress.js";
-import { NO_CREDENTIALS } from "../../core/security/credentials.js";
-import type { ServiceHost } from "../../core/services.js";
-import { createLogger } from "../../core/telemetry/logger.js";
-import { createMemoryTransport } from "../../core/transport/memory.js";
-import type { runActor } from "../../services/actor/main.js";
-import type { runCoordinator } from "../../services/coordinator/main.js";
-import type { runLearner } from "../../services/learner/main.js";
 import { natsMissing } from "../nats-server.js";
+import { runInProcess } from "./in-process.js";
 import { Workplace } from "./skein.js";
 
 let place: Workplace;
@@ -46,61 +38,8 @@ async function hashOfProcesses(...args: string[]): Promise<string> {
   return hashIn(events);
 }
 
-interface Mains {
-  readonly runActor: typeof runActor;
-  readonly runCoordinator: typeof runCoordinator;
-  readonly runLearner: typeof runLearner;
-}
-
-/** Of the build, whose threads Node.js can start. */
-async function mains(): Promise<Mains> {
-  const built = await Promise.all(
-    ["actor", "coordinator", "learner"].map(
-      (service) =>
-        import(new URL(`../../dist/services/${service}/main.js`, import.meta.url).href) as Promise<object>,
-    ),
-  );
-  return Object.assign({}, ...built) as Mains;
-}
-
-/** All services in this process, their messages in memory. */
 async function hashInMemory(): Promise<string> {
-  const address = "memory:0";
-  const config: RunConfig = parseRunConfig(
-    {
-      ...RUN,
-      coordinator: { address },
-      learner: { ...RUN.learner, address },
-      weights: { relayAddress: address },
-    },
-    "run",
-  );
-  const shared = createMemoryTransport(config.transport);
-  const stop = new AbortController();
-  const listening: ((address: string) => void)[] = [];
-  const host = (role: "actor" | "coordinator" | "learner", events: RunEvent[]): ServiceHost => ({
-    signal: stop.signal,
-    emit: (event) => {
-      events.push(event);
-      if (event.event === "listening") listening.shift()?.(event.address);
-    },
-    log: createLogger({ role, level: "error" }),
-    credentials: NO_CREDENTIALS,
-    createTransport: () => ({ ...shared, close: () => Promise.resolve() }),
-  });
-  const { runActor, runCoordinator, runLearner } = await mains();
-  const found = new Promise<string>((resolve) => listening.push(resolve));
-  const coordinator = runCoordinator(config, { runFolder: null }, host("coordinator", []));
-  const where = await found;
-  const events: RunEvent[] = [];
-  const folder = { runFolder: join(place.folder, "in-memory"), resume: false };
-  const actors = [0, 1].map((index) => runActor(where, { index, name: `actor-${index}` }, host("actor", [])));
-  await runLearner(where, folder, host("learner", events));
-  await Promise.all(actors);
-  stop.abort();
-  await coordinator;
-  await shared.close();
-  return hashIn(events);
+  return hashIn((await runInProcess(RUN, join(place.folder, "in-memory"))).events);
 }
 
 // Five runs, one after the other.

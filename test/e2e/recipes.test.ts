@@ -1,9 +1,11 @@
-/** Every method trains for real: processes, sockets, an environment. What it computes is for test/recipes to say. */
+/** Every method trains for real: services, threads, an environment. What it computes is for test/recipes to say. */
+import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import type { RunEvent } from "../../core/progress.js";
 import { modifierDefinitions, recipeDefinitions, resolveRecipe } from "../../core/recipes/index.js";
+import type { Requirement } from "../../core/recipes/recipe.js";
+import { runInProcess } from "./in-process.js";
+import { Workplace } from "./skein.js";
 import type { BookReport } from "../../services/coordinator/main.js";
-import { finishedOf, Workplace } from "./skein.js";
 
 let place: Workplace;
 beforeEach(async () => {
@@ -13,25 +15,67 @@ afterEach(async () => {
   await place.clear();
 });
 
+/** Of CartPole's returns, for methods that have to know what failure and success are. */
+const RETURNS = { minScore: 0, maxScore: 500 };
+
 /** Where defaults are for other tasks than CartPole, or for longer runs. */
 const PARAMS: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
   "a-star-po": { valueBatches: 2 },
+  ares: { successScore: 20 },
+  bnpo: RETURNS,
   nft: { successScore: 20 },
+  pear: RETURNS,
   polychromic: { maxScore: 500 },
 };
 
+/** Where CartPole or a plain network will not do. */
+const PLACES: Partial<Record<Requirement, Readonly<Record<string, unknown>>>> = {
+  anchors: { environment: { id: "FrozenLake-v1" } },
+  mixture: { environment: { id: "Pendulum-v1" }, model: { hidden: [16], distribution: "mixture" } },
+  postDecision: { environment: { id: "FrozenLake-v1" }, model: { hidden: [16], postDecisionCritic: true } },
+};
+
+/** What a method needs beside the settings that all have. */
+function settingsFor(requires: readonly Requirement[]): Readonly<Record<string, unknown>> {
+  return {
+    ...{ environment: { id: "CartPole-v1" }, model: { hidden: [16] } },
+    groups: requires.includes("groups") ? { size: 4, tasks: 100 } : null,
+    reference: requires.includes("reference") ? {} : null,
+    ...Object.assign({}, ...requires.map((requirement) => PLACES[requirement] ?? {})),
+  } as Readonly<Record<string, unknown>>;
+}
+
 describe("recipe", () => {
-  it.each(recipeDefinitions.map(({ id }) => id))("%s trains CartPole for 3,000 steps", async (id) => {
-    const { requires } = resolveRecipe({ id, params: {} });
-    const groups = requires.includes("groups") ? { size: 4, tasks: 100 } : null;
-    const reference = requires.includes("reference") ? {} : null;
+  it.each(recipeDefinitions.map(({ id }) => id))("%s trains for 3,000 steps", async (id) => {
     const params = { batchSteps: 500, ...PARAMS[id] };
-    await place.runFile({ recipe: { id, params }, groups, reference, stop: { envSteps: 3000 } });
-    const { code, stdout } = await place.run("train", "run.yaml", "--json");
-    expect(code).toBe(0);
-    const finished = finishedOf(JSON.parse(stdout.trim().split("\n").pop()!) as RunEvent);
+    const { requires } = resolveRecipe({ id, params });
+    const { finished, events } = await runInProcess(
+      {
+        ...{ run: { name: "recipe", seed: 7 }, recipe: { id, params } },
+        ...{ actors: { fragmentSteps: 32 }, stop: { envSteps: 3000 } },
+        ...settingsFor(requires),
+      },
+      join(place.folder, "run"),
+    );
+    const said = events.flatMap((event) =>
+      event.event === "notice" && event.level !== "info" ? [event.message] : [],
+    );
+    expect(finished, said.join("; ")).toMatchObject({ reason: "steps" });
     expect(finished.envSteps).toBeGreaterThanOrEqual(3000);
-    expect(finished.updates).toBeGreaterThan(0);
+    expect(finished.updates, said.join("; ")).toBeGreaterThan(0);
+  });
+
+  it("that cannot use the scores it is given ends the run, and says what to set", async () => {
+    await place.runFile({
+      recipe: { id: "bnpo", params: { batchSteps: 500 } },
+      groups: { size: 4, tasks: 100 },
+      stop: { envSteps: 3000 },
+    });
+    const { code, stdout } = await place.run("train", "run.yaml");
+    expect(code).toBe(1);
+    expect(stdout).toMatch(
+      /recipe bnpo needs scores from 0 \(failure\) to 1 \(success\), got \d+: set recipe\.params/,
+    );
   });
 });
 

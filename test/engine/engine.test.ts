@@ -1,4 +1,6 @@
 /** What every engine that works here does, whatever it runs on; its numbers are held to the oracle in test/parity. */
+import { gaussianEntropy } from "../../core/algo/entropy.js";
+import { mixtureLogprob } from "../../core/algo/mixture.js";
 import * as tf from "@tensorflow/tfjs-core";
 import { describe, expect, it } from "vitest";
 import type { Cotangents, Engine, EngineInputs, OptimizerStep } from "../../core/engine/engine.js";
@@ -35,6 +37,13 @@ const SPECS: readonly (readonly [string, ModelSpec])[] = [
     "multi-discrete observation, Gaussian head",
     { kind: "mlp", hidden: [6], observationSpace: multiDiscrete([3, 2]), actionSpace: box([2], -1, 1) },
   ],
+  [
+    "mixture head, two critics and one of components",
+    {
+      ...{ kind: "mlp", hidden: [4], observationSpace: box([2], -1, 1), actionSpace: box([2], -1, 1) },
+      ...{ distribution: "mixture", components: 3, postDecisionCritic: true },
+    },
+  ],
 ];
 
 function inputsFor(spec: ModelSpec, steps: number): EngineInputs {
@@ -48,7 +57,13 @@ function inputsFor(spec: ModelSpec, steps: number): EngineInputs {
   const actions = Array.from({ length: steps }, () =>
     a.kind === "discrete" ? [random.integer(a.n)] : a.kind === "box" ? a.low.map(() => random.normal()) : [],
   ).flat();
-  return { steps, observations: Float32Array.from(observations), actions: Float32Array.from(actions) };
+  const inputs = {
+    steps,
+    observations: Float32Array.from(observations),
+    actions: Float32Array.from(actions),
+  };
+  if (spec.postDecisionCritic !== true) return inputs;
+  return { ...inputs, postObservations: Float32Array.from(observations, () => random.normal()) };
 }
 
 async function engineFor(id: EngineId, spec: ModelSpec): Promise<Engine> {
@@ -86,8 +101,10 @@ describe.each(everywhere)("engine $id, $name", ({ id, spec }) => {
     const random = new Random(11);
     const draw = (width = 1): Float64Array => Float64Array.from({ length: 6 * width }, () => random.normal());
     const policy = draw(createModel(spec).policyWidth);
-    const cotangents = { logprob: draw(), entropy: draw(), value: draw(), policy };
-    const want = ["logprob", "entropy", "value", "policy"] as const;
+    const more = { postValue: draw(), componentValues: draw(spec.components ?? 1) };
+    const cotangents = { logprob: draw(), entropy: draw(), value: draw(), policy, ...more };
+    const own = spec.postDecisionCritic === true ? (["postValue", "componentValues"] as const) : [];
+    const want = ["logprob", "entropy", "value", "policy", ...own] as const;
     const start = engine.weights(0);
     const objective = async (): Promise<number> => {
       const columns = await engine.forward(inputs, want);
@@ -126,6 +143,20 @@ describe.each(everywhere)("engine $id, $name", ({ id, spec }) => {
         const logprobs = Array.from(p, (x) => x - Math.log(total));
         expect(logprob[i]).toBeCloseTo(logprobs[inputs.actions![i]!]!, 5);
         expect(entropy[i]).toBeCloseTo(-logprobs.reduce((s, x) => s + Math.exp(x) * x, 0), 5);
+      } else if (spec.distribution === "mixture") {
+        const [k, joint] = [spec.components!, new Float64Array(spec.components!)];
+        const mixture = { policy, policyOffset: i * width, components: k, actionWidth: 2 };
+        const actions = inputs.actions as Float32Array;
+        const expected = mixtureLogprob({ ...mixture, actions, actionOffset: 2 * i }, joint);
+        expect(logprob[i]).toBeCloseTo(expected, 4);
+        const total = p.subarray(0, k).reduce((s, x) => s + Math.exp(x), 0);
+        // H(w) + Σ w·H: the entropy of component and action drawn together.
+        let together = 0;
+        for (let c = 0; c < k; c++) {
+          const w = Math.exp(p[c]!) / total;
+          together += w * (gaussianEntropy(p, k + 2 * k + 2 * c, 2) - Math.log(w));
+        }
+        expect(entropy[i]).toBeCloseTo(together, 4);
       } else {
         const k = width / 2;
         let expectedLogprob = 0;

@@ -69,6 +69,7 @@ describe("a model's programs", () => {
         width: actions!.length / steps,
         dtype: actions instanceof Int32Array ? ("int32" as const) : ("float32" as const),
       },
+      postDecision: false,
       masked: inputs.actionMasks !== null,
       stateful: inputs.states !== null && model.stateWidth > 0,
     };

@@ -7,6 +7,9 @@ import { Random } from "../../core/random.js";
 import { environmentDefinitions, findEnvironment } from "../../envs/index.js";
 import { sample } from "./goldens.js";
 
+/** Environments whose next state is not left to chance. */
+const deterministic = ["Taxi-v4", "CliffWalking-v1", "KeyDoor-v1", "KeyDoorLong-v1"];
+
 const ids = environmentDefinitions.map((definition) => definition.id);
 
 function make(id: string, count: number): VectorEnvironment {
@@ -143,6 +146,45 @@ describe.each(ids)("%s", (id) => {
     expect([some.rewards[1], some.terminated[1], some.truncated[1]]).toEqual([0, 0, 0]);
   });
 
+  it("gives the numbers that its spec names", () => {
+    const env = make(id, 3);
+    for (const [numbers, names] of [
+      [env.stepExtras, env.spec.stepExtras],
+      [env.counters, env.spec.counters],
+    ] as const) {
+      expect(Object.keys(numbers)).toEqual(names ?? []);
+      for (const values of Object.values(numbers)) expect(values).toHaveLength(3);
+    }
+  });
+
+  it.runIf(make(id, 1).spec.stepExtras?.includes("actionValid"))(
+    "calls an action valid that can lead to another state",
+    () => {
+      const count = 16;
+      const env = make(id, count);
+      const width = widthOf(env.spec.observationSpace);
+      const random = new Random(5);
+      void env.reset(Uint32Array.from({ length: count }, (_, i) => i));
+      const seen = { valid: 0, invalid: 0 };
+      for (let t = 0; t < 300; t++) {
+        const before = env.observations.slice();
+        void env.step(randomActions(env.spec.actionSpace, count, random));
+        for (let i = 0; i < count; i++) {
+          const ended = env.terminated[i] === 1 || env.truncated[i] === 1;
+          const of = (all: Float32Array): string => all.subarray(i * width, (i + 1) * width).join();
+          const changed = of(ended ? env.finalObservations : env.observations) !== of(before);
+          const valid = env.stepExtras["actionValid"]![i]!;
+          seen[valid === 1 ? "valid" : "invalid"]++;
+          // Chance may leave a state as it is; nothing changes it where no outcome can.
+          if (changed) expect(valid).toBe(1);
+          else if (deterministic.includes(id)) expect(valid).toBe(0);
+        }
+      }
+      expect(seen.valid).toBeGreaterThan(0);
+      if (deterministic.includes(id)) expect(seen.invalid).toBeGreaterThan(0);
+    },
+  );
+
   it("keeps every observation in its space, every reward finite, and never ends an episode twice at once", () => {
     const env = make(id, 8);
     const random = new Random(3);
@@ -153,6 +195,7 @@ describe.each(ids)("%s", (id) => {
       expect(outside(env.spec.observationSpace, env.observations)).toBeNull();
       expect(outside(env.spec.observationSpace, env.finalObservations)).toBeNull();
       expect(env.rewards.every(Number.isFinite)).toBe(true);
+      for (const values of Object.values(env.stepExtras)) expect(values.every(Number.isFinite)).toBe(true);
       expect(env.terminated.every((end, i) => end + env.truncated[i]! <= 1)).toBe(true);
     }
   });

@@ -91,6 +91,19 @@ describe("KeyDoor", () => {
     expect([env.terminated[0], env.truncated[0]]).toEqual([1, 0]);
   });
 
+  it("calls moves into walls, edges and a door without its key invalid, and no others", async () => {
+    const env = await small();
+    const valid = (action: number): number => {
+      env.step(Int32Array.of(action));
+      return env.stepExtras["actionValid"]![0]!;
+    };
+    // To the wall and into it, to the door and into it; then for the key, the edge, and back through the door.
+    expect([RIGHT, RIGHT, DOWN, RIGHT].map(valid)).toEqual([1, 0, 1, 0]);
+    expect([UP, UP, LEFT, UP, LEFT].map(valid)).toEqual([1, 1, 1, 0, 0]);
+    expect([DOWN, DOWN, RIGHT, RIGHT, UP, RIGHT, UP, UP].map(valid)).toEqual([1, 1, 1, 1, 0, 1, 1, 1]);
+    expect(env.terminated[0]).toBe(1);
+  });
+
   it.each([
     ["KeyDoor-v1", 15, 60],
     ["KeyDoorLong-v1", 30, 240],

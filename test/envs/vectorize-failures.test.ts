@@ -107,7 +107,7 @@ describe("an environment that fails", () => {
     expect(failure.code).toBe("ENVIRONMENT_FAILED");
     expect(failure.message).toContain('environment "Walk", instance 0, step 1');
     expect(failure.message).toContain(`step() returned a wrong value: ${complaint}`);
-    expect(failure.message).toContain("Correct step() or the environment's spaces.");
+    expect(failure.message).toContain("Correct step() or the environment's description.");
   });
 
   it.each([

@@ -11,6 +11,9 @@ const base = { kind: "mlp", hidden: [6], observationSpace: box([3], -1, 1) } as 
 const SQUASHED: ModelSpec = {
   ...{ ...base, distribution: "tanhGaussian", actionSpace: box([2], [-2, 0], [2, 0.5]) },
 };
+const MIXTURE: ModelSpec = {
+  ...{ ...base, distribution: "mixture", components: 3, actionSpace: box([2], -1, 1) },
+};
 
 describe.each([
   ["categorical", discrete(5)],
@@ -74,6 +77,7 @@ describe.each<readonly [string, ModelSpec]>([
   ["multi-discrete", { ...base, actionSpace: multiDiscrete([3, 2, 4]) }],
   ["Gaussian", { ...base, actionSpace: box([2], -1, 1) }],
   ["tanh-squashed Gaussian", SQUASHED],
+  ["mixture", MIXTURE],
 ])("the sampler of the %s head", (_, spec) => {
   it("records the log-probability that the network gives the recorded action", async () => {
     const engine = await engineFor(spec, livelyWeights(spec, 5));

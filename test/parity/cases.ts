@@ -1,6 +1,6 @@
 /** The parity suite's cases: inputs, weights and what the float64 oracle (oracle.py) expects of them. */
 import { readdirSync, readFileSync } from "node:fs";
-import type { EngineInputs, LiveColumn, OptimizerStep } from "../../core/engine/engine.js";
+import type { EngineInputs, OptimizerStep } from "../../core/engine/engine.js";
 import { box, widthOf, type BoxSpace, type Space } from "../../core/env/spaces.js";
 import type { Architecture, BoxDistribution, ModelSpec, OutputColumn } from "../../core/model/model.js";
 import type { NamedTensor, WeightsSnapshot } from "../../core/types.js";
@@ -29,7 +29,7 @@ export interface ParityCase {
   /** Every column the network has. */
   readonly columns: ReadonlyMap<OutputColumn, Float32Array>;
   /** [N] each */
-  readonly cotangents: Readonly<Record<Exclude<LiveColumn, "policy">, Float64Array>>;
+  readonly cotangents: Readonly<Record<"logprob" | "entropy" | "value", Float64Array>>;
   /** ∂ Σ cotangent·column / ∂ parameter */
   readonly gradients: readonly NamedTensor[];
   readonly gradNorm: number;

@@ -19,7 +19,7 @@ const TOLERANCE = { column: 1e-5, gradient: 2e-5, training: 5e-5, trainingGradNo
 /** Central differences in float32: the columns' rounding over the step, and kinks of relu within it. */
 const DIFFERENCE = { step: 2e-3, tolerance: 3e-2 };
 
-type Live = Exclude<LiveColumn, "policy">;
+type Live = keyof ParityCase["cotangents"];
 const LIVE: readonly Live[] = ["logprob", "entropy", "value"];
 /** Where a policy's masked logits are, near −1e9. */
 const MASKED = 1e8;

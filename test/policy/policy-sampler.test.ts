@@ -149,6 +149,30 @@ describe("a Gaussian policy sampler", () => {
   });
 });
 
+describe("a mixture policy sampler", () => {
+  // One instance, gates of 1/4 and 3/4, means (−100, 5) and (100, 5), log standard deviations 0 and −1.
+  const policy = Float32Array.of(0, Math.log(3), -100, 5, 100, 5, 0, 0, -1, -1);
+
+  it("draws from each component as often as its gate says, with the component's spread", () => {
+    const sampler = createPolicySampler(box([2], -1, 1), 1, "mixture");
+    const random = new Random(31);
+    const draws = Array.from({ length: 4000 }, () => {
+      sampler.sample(policy, random);
+      return sampler.actions[0]!;
+    });
+    const second = draws.filter((x) => x > 0);
+    expect(Math.abs(second.length / draws.length - 0.75)).toBeLessThan(5 * Math.sqrt(0.75 * (0.25 / 4000)));
+    const spread = Math.sqrt(second.reduce((sum, x) => sum + (x - 100) ** 2, 0) / second.length);
+    expect(Math.abs(spread - Math.exp(-1))).toBeLessThan(0.02);
+  });
+
+  it("takes the mean of the likeliest component when greedy", () => {
+    const sampler = createPolicySampler(box([2], -1, 1), 1, "mixture");
+    sampler.greedy(policy);
+    expect([...sampler.actions]).toEqual([100, 5]);
+  });
+});
+
 describe("a multi-discrete policy sampler", () => {
   const sizes = [3, 1, 2];
   /** Instance by instance, part by part. */

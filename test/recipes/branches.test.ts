@@ -8,7 +8,8 @@ import { treesOf } from "../../core/recipes/branches.js";
 import { deriveColumns } from "../../core/recipes/evaluate.js";
 import { resolveRecipe } from "../../core/recipes/index.js";
 import type { Recipe } from "../../core/recipes/recipe.js";
-import { fixtureBatch, expectClose } from "./catalogue-fixture.js";
+import { fixtureBatch } from "./catalogue-fixture.js";
+import { expectClose } from "./expect-close.js";
 
 const f = (...numbers: number[]): Float64Array => Float64Array.from(numbers);
 const recipe = (id: string, params: Readonly<Record<string, unknown>> = {}): Recipe =>

@@ -4,7 +4,8 @@ import { deriveColumns } from "../../core/recipes/evaluate.js";
 import { resolveRecipe } from "../../core/recipes/index.js";
 import type { Recipe } from "../../core/recipes/recipe.js";
 import { contextOf } from "./fixture.js";
-import { evaluated, expectClose, fixtureBatch, rowAdvantages } from "./catalogue-fixture.js";
+import { evaluated, fixtureBatch, rowAdvantages } from "./catalogue-fixture.js";
+import { expectClose } from "./expect-close.js";
 
 const recipe = (id: string, params: Readonly<Record<string, unknown>> = {}): Recipe =>
   resolveRecipe({ id, params });

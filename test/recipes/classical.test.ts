@@ -7,20 +7,12 @@ import { deriveColumns } from "../../core/recipes/evaluate.js";
 import { resolveRecipe } from "../../core/recipes/index.js";
 import type { Recipe } from "../../core/recipes/recipe.js";
 import { evaluated, fixtureBatch } from "./catalogue-fixture.js";
+import { expectClose } from "./expect-close.js";
 import { randomBatch } from "./fixture.js";
 import { expectSlopes, grid } from "./slopes.js";
 
-const CLOSE = 1.5e-6;
-
 const recipe = (id: string, params: Readonly<Record<string, unknown>> = {}): Recipe =>
   resolveRecipe({ id, params });
-
-function expectClose(actual: ArrayLike<number>, expected: ArrayLike<number>, tolerance = CLOSE): void {
-  expect(actual).toHaveLength(expected.length);
-  Array.from(expected).forEach((x, i) =>
-    expect(Math.abs(actual[i]! - x), `at ${i}: ${actual[i]}, not ${x}`).toBeLessThan(tolerance),
-  );
-}
 
 const seal = (sealing: Recipe, batch: Batch): Batch =>
   deriveColumns(sealing, "seal", batch, { readings: {}, live: {}, random: new Random(1) });
@@ -61,7 +53,7 @@ describe("vtrace", () => {
     expect(Math.max(...batch.step["rewards"]!.map(Math.abs))).toBe(1);
     const { steps } = batch.inputs;
     const live = { logprob: grid(random, steps), value: grid(random, steps), entropy: grid(random, steps) };
-    const derived = expectSlopes(method, batch, live);
+    const { batch: derived } = expectSlopes(method, batch, live);
     const { mask, offsets, terminated } = batch;
     const { advantages } = vtraceOf(
       {
@@ -72,7 +64,7 @@ describe("vtrace", () => {
       },
       { gamma: 0.99, lambda: 1, maxRatio: 1, maxPolicyRatio: 1 },
     );
-    expectClose(derived.step["advantages"]!, advantages);
+    expectClose(derived.step["advantages"]!, [...advantages]);
   });
 });
 
@@ -212,5 +204,65 @@ describe("taypo", () => {
     const { steps } = batch.inputs;
     const live = { logprob: grid(random, steps), value: grid(random, steps), entropy: grid(random, steps) };
     expectSlopes(method, batch, live);
+  });
+});
+
+describe("t-ppo", () => {
+  const method = recipe("t-ppo", { normalizeAdvantages: false, entropyCoefficient: 0 });
+  const VALUES = [0.2, 0.3, 0.5, 0.4];
+
+  const sealed = (
+    rewards: number[],
+    columns: Parameters<typeof withColumns>[1],
+    terminated: 0 | 1,
+  ): Batch => {
+    const one = { ...fixtureBatch([0], [0, 4]), terminated: Uint8Array.of(terminated) };
+    return seal(
+      method,
+      withColumns(one, {
+        step: {
+          ...{ rewards: Float64Array.from(rewards), values: Float64Array.from(VALUES) },
+          fresh: new Float64Array(4).fill(1),
+        },
+        row: { bootstrapValues: Float64Array.of(7), ...columns.row },
+      }),
+    );
+  };
+
+  it("takes the last value for that of the observation after a cut, and teaches the critic nothing there", () => {
+    const { step } = sealed([0, 0, 0, 0], {}, 0);
+    expectClose(step["advantages"]!, [0.19975, 0.105, -0.1, 0]);
+    expect([...step["finished"]!]).toEqual([0, 0, 0, 0]);
+  });
+
+  it("is ordinary GAE where the trajectory ended, whose Monte-Carlo returns are the critic's", () => {
+    const { step } = sealed([0, 0, 0, 1], {}, 1);
+    expectClose(step["advantages"]!, [0.714175, 0.6465, 0.47, 0.6]);
+    expectClose(step["returns"]!, [1, 1, 1, 1]);
+    expect([...step["finished"]!]).toEqual([1, 1, 1, 1]);
+  });
+
+  it("bootstraps from the final observation after a time limit", () => {
+    const { step } = sealed([0, 0, 0, 1], { row: { truncated: Float64Array.of(1) } }, 0);
+    expectClose(step["returns"]!, [8, 8, 8, 8]);
+    expectClose(step["advantages"]!.subarray(3), [1 + 7 - 0.4]);
+  });
+
+  it("trains the policy on new steps and the critic on finished ones, with the slopes of its loss", () => {
+    const random = new Random(6);
+    const batch = randomBatch(random, { rows: 4 });
+    const { steps } = batch.inputs;
+    const fresh = Float64Array.from({ length: steps }, () => random.integer(2));
+    const finished = Float64Array.from({ length: steps }, () => random.integer(2));
+    const derived = seal(recipe("t-ppo"), withColumns(batch, { step: { fresh } }));
+    const minibatch = withColumns(derived, { step: { finished } });
+    const live = { logprob: grid(random, steps), value: grid(random, steps), entropy: grid(random, steps) };
+    const { cotangents } = expectSlopes(recipe("t-ppo"), minibatch, live);
+    const without = (column: Float64Array, selected: Float64Array): number =>
+      column.reduce((count, x, t) => count + (x !== 0 && selected[t] === 0 ? 1 : 0), 0);
+    expect(without(cotangents.logprob!, fresh)).toBe(0);
+    expect(without(cotangents.entropy!, fresh)).toBe(0);
+    expect(cotangents.logprob!.some((x) => x !== 0)).toBe(true);
+    expect(cotangents.value!.some((x) => x !== 0)).toBe(true);
   });
 });

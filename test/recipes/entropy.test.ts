@@ -5,7 +5,8 @@ import { withColumns, type Batch } from "../../core/recipes/batch.js";
 import { deriveColumns, evaluateTerms } from "../../core/recipes/evaluate.js";
 import { resolveRecipe } from "../../core/recipes/index.js";
 import type { Readings, Recipe } from "../../core/recipes/recipe.js";
-import { evaluated, expectClose, fixtureBatch, LIVE } from "./catalogue-fixture.js";
+import { evaluated, fixtureBatch, LIVE } from "./catalogue-fixture.js";
+import { expectClose } from "./expect-close.js";
 
 const ENTROPIES = Float32Array.of(0.8, 1.5, 0.4, 1.1, 0.6, 1.9, 0.3, 0.9, 1.3, 0.7);
 

@@ -40,6 +40,7 @@ export function randomRollout(random: Random, shape: RolloutShape = {}): Rollout
       ...{ actionMaskWidth, stateWidth },
       actionMasks: Uint8Array.from({ length: steps * actionMaskWidth }, () => random.integer(2)),
       ...{ anchorIndices: new Uint32Array(0), anchorTexts: new Uint8Array(0) },
+      postObservations: new Float32Array(0),
       initialStates: floats(rows * stateWidth),
       observations: floats(steps * observationWidth),
       actions:

@@ -7,7 +7,8 @@ import { cosineWithRestarts } from "../../core/recipes/canon-schedule.js";
 import { resolveRecipe } from "../../core/recipes/index.js";
 import type { Recipe } from "../../core/recipes/recipe.js";
 import { Random } from "../../core/random.js";
-import { evaluated, expectClose, fixtureBatch, rowAdvantages } from "./catalogue-fixture.js";
+import { evaluated, fixtureBatch, rowAdvantages } from "./catalogue-fixture.js";
+import { expectClose } from "./expect-close.js";
 
 const recipe = (id: string, params: Readonly<Record<string, unknown>> = {}): Recipe =>
   resolveRecipe({ id, params });

@@ -10,17 +10,18 @@ import {
   seqMeanTokenMean,
   seqMeanTokenSumNorm,
 } from "../../core/algo/aggregate.js";
-import { importanceWeights } from "../../core/algo/importance.js";
 import { importanceSampling, ppoClip } from "../../core/algo/surrogates.js";
 import { Random } from "../../core/random.js";
 import { stepColumn, withColumns, type Batch } from "../../core/recipes/batch.js";
 import { resolveRecipe } from "../../core/recipes/index.js";
-import type { Derive, Recipe } from "../../core/recipes/recipe.js";
+import type { Recipe } from "../../core/recipes/recipe.js";
 import { policyTerm } from "../../core/recipes/terms.js";
-import { expectClose } from "./catalogue-fixture.js";
+import { expectClose } from "./expect-close.js";
 import { worst } from "./fixture.js";
 import {
   chosenOf,
+  derivedFrom,
+  evaluateDerived,
   evaluateGroups,
   randomGroups,
   readingsOf,
@@ -188,6 +189,19 @@ describe("on random groups", () => {
     expectClose(scaled, perStep, 1e-9);
   });
 
+  it.each(DRAWS)("CANON is Dr. GRPO where μ = 1/2 and halves are equal, and not elsewhere (%i)", (seed) => {
+    const batch = draw(seed);
+    const constant = cotangentsOf(recipe("dr-grpo"), batch);
+    for (const metric of ["entropy", "length"]) {
+      const canon = (mu: number, of = batch): Float64Array =>
+        cotangentsOf(recipe("canon", { mu, metric, clipHigh: 0.2 }), of);
+      expectClose(canon(0.5), constant, 1e-12);
+      expect(worst(canon(0.8), constant)).toBeGreaterThan(1e-6);
+      const odd = draw(seed, { size: 5 });
+      expect(worst(canon(0.5, odd), cotangentsOf(recipe("dr-grpo"), odd))).toBeGreaterThan(1e-6);
+    }
+  });
+
   it.each(DRAWS)("ΔL is Dr. GRPO's constant where α = 0, and GRPO by a constant where α = 1 (%i)", (seed) => {
     const batch = draw(seed);
     const W = 7;
@@ -251,43 +265,57 @@ describe("on random groups", () => {
   });
 });
 
-describe("importance weights", () => {
-  /** The recipe with weights π_old/π_behaviour on its policy term. */
-  function weighed(chosen: Recipe): Recipe {
-    const weights: Derive = {
-      ...{ id: "weights", when: "seal", needs: ["oldLogprobs", "behaviorLogprobs"], writes: ["weights"] },
-      run: ({ step, mask, offsets }) => {
-        const [oldLogprobs, behaviorLogprobs] = [step["oldLogprobs"]!, step["behaviorLogprobs"]!];
-        const options = {
-          level: "token",
-          bound: { kind: "truncate", high: 2 },
-          batchNormalize: false,
-        } as const;
-        const input = { oldLogprobs, behaviorLogprobs, mask, offsets };
-        return { step: { weights: importanceWeights(input, options) } };
-      },
-    };
-    const terms = chosen.terms.map((term) => ({ ...term, weights: ["weights"] }));
-    return { ...chosen, derive: [...chosen.derive, weights], terms };
+describe("corrections for the policy that acted", () => {
+  /** Where the weights that seal the batch are those of the policy that acted, or of one `lag` nats away. */
+  function actedBy(seed: number, lag: (t: number) => number): Batch {
+    const batch = draw(seed);
+    const proximalLogprobs = stepColumn(batch, "oldLogprobs");
+    const behaviorLogprobs = proximalLogprobs.map((x, t) => x - lag(t));
+    return withColumns(batch, {
+      step: { proximalLogprobs, behaviorLogprobs, oldLogprobs: behaviorLogprobs },
+    });
   }
+  const grpo = (...modifiers: string[]): Recipe =>
+    resolveRecipe({ id: "grpo", params: {}, modifiers: modifiers.map((id) => ({ id, params: {} })) });
 
-  it.each(DRAWS)(
-    "change nothing where the old policy is the one that acted, else each step by its own (%i)",
-    (seed) => {
-      const batch = draw(seed);
-      const plain = recipe("grpo");
-      expect(cotangentsOf(weighed(plain), batch)).toEqual(cotangentsOf(plain, batch));
-      const old = stepColumn(batch, "oldLogprobs");
-      const behaviorLogprobs = old.map((x, t) => x - (t % 3));
-      const lagged = withColumns(batch, { step: { behaviorLogprobs } });
-      // e^0, then e^1 and e^2 cut off at 2.
-      expectClose(
-        cotangentsOf(weighed(plain), lagged),
-        cotangentsOf(plain, batch).map((x, t) => (t % 3 === 0 ? x : 2 * x)),
-        1e-12,
-      );
-    },
-  );
+  it.each(DRAWS)("change nothing where it is the one that is trained (%i)", (seed) => {
+    const batch = actedBy(seed, () => 0);
+    const plain = cotangentsOf(grpo(), batch);
+    for (const id of ["tis", "decoupled-ppo"]) expect(cotangentsOf(grpo(id), batch)).toEqual(plain);
+    const remix = recipe("remix", { klCoefficient: 0, entropyCoefficient: 0 });
+    expectClose(cotangentsOf(remix, batch), plain, 1e-12);
+  });
+
+  it.each(DRAWS)("weigh each step by its own ratio, cut off at 2 or left out beyond 5 (%i)", (seed) => {
+    const lagged = actedBy(seed, (t) => t % 3);
+    const plain = cotangentsOf(
+      grpo(),
+      actedBy(seed, () => 0),
+    );
+    const weights = (...w: number[]): Float64Array => plain.map((x, t) => x * w[t % 3]!);
+    expectClose(cotangentsOf(grpo("tis"), lagged), weights(1, 2, 2), 1e-12);
+    expectClose(cotangentsOf(grpo("decoupled-ppo"), lagged), weights(1, Math.E, 0), 1e-12);
+  });
+});
+
+describe("V-trace", () => {
+  it.each(DRAWS)("is on policy the n-step return, whatever the rewards of other steps (%i)", (seed) => {
+    const drawn = draw(seed);
+    const step = { "live logprob": stepColumn(drawn, "behaviorLogprobs") };
+    const batch = withColumns(drawn, { step });
+    const gamma = 0.9;
+    const { step: derived } = derivedFrom(recipe("vtrace", { gamma, rewardClip: null }), batch);
+    const [rewards, values] = [stepColumn(batch, "rewards"), stepColumn(batch, "live value")];
+    chosenOf(batch).forEach((row, i) => {
+      const last = batch.terminated[i] === 1 ? 0 : batch.row["bootstrapValues"]![i]!;
+      row.forEach((t, k) => {
+        const rest = row.slice(k).map((u, l) => gamma ** l * rewards[u]!);
+        const target = sum(rest) + gamma ** rest.length * last;
+        expect(derived["returns"]![t]!).toBeCloseTo(target, 10);
+        expect(derived["advantages"]![t]!).toBeCloseTo(target - values[t]!, 10);
+      });
+    });
+  });
 });
 
 describe("two surrogates, weighed", () => {
@@ -310,6 +338,29 @@ describe("two surrogates, weighed", () => {
     const one = { ...base, terms: [term("advantages", [])] };
     return [cotangentsOf(two, columns), cotangentsOf(one, columns)];
   }
+
+  it.each(DRAWS)("are COPO, and one of the blended advantage is not (%i)", (seed) => {
+    const chosen = recipe("copo", { clipLow: 0.1, clipHigh: 0.1, midpoint: 0.8, weighting: "soft" });
+    const derived = derivedFrom(chosen, draw(seed, { score: success }));
+    const [local, global] = [stepColumn(derived, "localWeights"), stepColumn(derived, "globalWeights")];
+    const [within, between] = [stepColumn(derived, "advantages"), stepColumn(derived, "globalAdvantages")];
+    const of = (advantages: Float64Array): Float64Array => {
+      const term = policyTerm({
+        ...{ surrogate: ppoClip({ low: 0.1, high: 0.1 }), aggregator: seqMeanTokenMean(), window: null },
+      });
+      const plain = { ...chosen, derive: [], terms: [term] };
+      return cotangentsOf(plain, withColumns(derived, { step: { advantages } }));
+    };
+    const [first, second] = [of(within), of(between)];
+    const found = evaluateDerived(chosen, derived, {}).cotangents.logprob!;
+    expectClose(
+      found,
+      first.map((x, t) => local[t]! * x + global[t]! * second[t]!),
+      1e-12,
+    );
+    const blended = of(within.map((x, t) => local[t]! * x + global[t]! * between[t]!));
+    expect(worst(found, blended)).toBeGreaterThan(1e-3);
+  });
 
   it.each(DRAWS)("are one of the blended advantage only where nothing is clipped (%i)", (seed) => {
     const batch = draw(seed);

@@ -21,14 +21,17 @@ import {
   liveName,
   randomGroups,
   readingsOf,
+  withMixtures,
 } from "./random-groups.js";
 
 /** Where defaults would leave the method idle on a small batch, or choose by chance. */
 const PARAMS: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
   "a-star-po": { beta2: 0.3 },
+  ares: { form: "released", successScore: 0.5, windowSteps: 2, windowQuantile: 0.7 },
   // Every candidate is left out: no order of steps decides.
   "clip-cov": { share: 1, covLow: 0.05, clipLow: 0.1, clipHigh: 0.1 },
   epo: { entropyCoefficient: 0.5, bandLow: 0.8, bandHigh: 1.2 },
+  grape: { rubrics: [{ score: "right", confidence: "sure" }, { score: "short" }] },
   gspo: { clipLow: 0.05, clipHigh: 0.05 },
   "kl-cov": { share: 0.3 },
   nft: { successScore: 0 },
@@ -38,6 +41,9 @@ const PARAMS: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
 /** Their surrogate holds a part of its own loss constant, which central differences of that loss cannot see. */
 const HELD = new Set(["cispo", "nft"]);
 
+/** They draw rows by chance: another order of rows, another draw. */
+const DRAWN = new Set(["pf-ppo"]);
+
 const recipes: readonly (readonly [string, Recipe])[] = recipeDefinitions.map(({ id }) => [
   id,
   resolveRecipe({ id, params: PARAMS[id] ?? {} }),
@@ -46,7 +52,8 @@ const recipes: readonly (readonly [string, Recipe])[] = recipeDefinitions.map(({
 /** Scores between 0 and 1, as bnpo wants them, 0 and 1 among them. */
 function groupsFor(recipe: Recipe, seed: number, masked = 0.2): Batch {
   const random = new Random(seed);
-  const batch = randomGroups(random, { masked, score: () => random.integer(9) / 8 });
+  const drawn = randomGroups(random, { masked, score: () => random.integer(9) / 8 });
+  const batch = recipe.requires.includes("mixture") ? withMixtures(drawn, random) : drawn;
   const counters = (recipe.counters ?? []).map((name) => [
     name,
     batch.row["score"]!.map(() => random.uniform()),
@@ -79,16 +86,17 @@ describe.each(recipes)("%s", (id, recipe) => {
   const batch = groupsFor(recipe, 11);
   const evaluation = evaluateGroups(recipe, batch);
   const { loss, cotangents } = evaluation;
+  const columns = [...new Set(recipe.terms.filter((term) => term.coefficient !== 0).map(({ on }) => on))];
 
   it("trains on the fixture at all", () => {
-    for (const name of new Set(recipe.terms.map(({ on }) => on))) {
+    for (const name of columns) {
       const column = cotangents[name]!;
       expect(column.every(Number.isFinite)).toBe(true);
       expect(column.filter((x) => x !== 0).length, name).toBeGreaterThan(batch.mask.length / 8);
     }
   });
 
-  it("does not ask in which order rows come", () => {
+  it.skipIf(DRAWN.has(id))("does not ask in which order rows come", () => {
     const order = Uint32Array.from(batch.terminated, (_, row) => row);
     new Random(5).shuffle(order);
     const moved = selectRows(withCotangents(batch, cotangents), order);
@@ -116,18 +124,18 @@ describe.each(recipes)("%s", (id, recipe) => {
     const found = evaluateGroups(recipe, withColumns(batch, { step }));
     expect(Math.abs(found.loss - loss)).toBeLessThan(1e-12);
     expectSame(found.cotangents, cotangents, 1e-12);
-    const { policy, ...narrow } = cotangents;
-    for (const column of Object.values(narrow)) {
-      expect(column.every((x, t) => batch.mask[t] === 1 || x === 0)).toBe(true);
+    const { mask } = derivedFrom(recipe, batch);
+    for (const column of Object.values(cotangents)) {
+      const width = column.length / mask.length;
+      expect(column.every((x, k) => mask[Math.floor(k / width)] === 1 || x === 0)).toBe(true);
     }
-    expect(policy?.every((x, k) => batch.mask[Math.floor(k / 3)] === 1 || x === 0) ?? true).toBe(true);
   });
 
   it.skipIf(HELD.has(id))("has the slopes of its loss, with what it derives held constant", () => {
     const readings = readingsOf(recipe, batch);
     const derived = derivedFrom(recipe, batch, readings);
     const h = 2 ** -9;
-    for (const name of new Set(recipe.terms.map(({ on }) => on))) {
+    for (const name of columns) {
       const base = stepColumn(derived, liveName(name));
       const size = cotangents[name]!.reduce((most, x) => Math.max(most, Math.abs(x)), 0);
       let kinks = 0;
@@ -136,14 +144,17 @@ describe.each(recipes)("%s", (id, recipe) => {
           const step = { [liveName(name)]: base.with(k, x + by) };
           return evaluateDerived(recipe, withColumns(derived, { step }), readings).loss;
         };
-        // A derivative lies between the slopes on either side, which curvature and kinks set apart.
         const slopes = [(loss - at(-h)) / h, (at(h) - loss) / h] as const;
         const [low, high] = [Math.min(...slopes), Math.max(...slopes)];
+        // A derivative lies between the slopes on either side, which curvature sets apart by some h; near a kink it is
+        // that of one side, off by the curvature there.
+        const kink = high - low > 0.02 * size;
+        if (kink) kinks++;
+        const slack = (kink ? h : 1e-5) * size;
         const found = cotangents[name]![k]!;
         const where = `${name} at ${k}: slopes ${low} … ${high}, found ${found}`;
-        expect(found, where).toBeGreaterThan(low - 1e-5 * size);
-        expect(found, where).toBeLessThan(high + 1e-5 * size);
-        if (high - low > 0.02 * size) kinks++;
+        expect(found, where).toBeGreaterThan(low - slack);
+        expect(found, where).toBeLessThan(high + slack);
       });
       expect(kinks, `kinks on ${name}`).toBeLessThan(base.length / 20);
     }
@@ -178,20 +189,32 @@ describe.each(recipes)("%s", (id, recipe) => {
   });
 });
 
-/** Baselines that take a constant away from scores. */
-const SHIFT = [
+/** Those that divide by a deviation. */
+const SCALE = [
   "grpo",
-  "dr-grpo",
-  "rloo",
   "gspo",
   "cispo",
   "delta-l",
   "lite-ppo",
   "sapo",
   "reinforce-pp",
-].concat(["clip-cov", "kl-cov", "epo", "rover", "copg"]);
-/** Those that divide by a deviation as well. */
-const SCALE = ["grpo", "gspo", "cispo", "delta-l", "lite-ppo", "sapo", "reinforce-pp", "epo"];
+  "epo",
+  "dapo",
+  "egsw",
+].concat(["gmpo", "tis", "remix"]);
+/** Those and others that take a baseline away. */
+const SHIFT = [
+  ...SCALE,
+  "dr-grpo",
+  "rloo",
+  "clip-cov",
+  "kl-cov",
+  "rover",
+  "copg",
+  "canon",
+  "seed-grpo",
+  "oblr-po",
+];
 
 const changed = (batch: Batch, score: (x: number) => number): Batch =>
   withColumns(batch, { row: { score: batch.row["score"]!.map(score) } });
@@ -213,10 +236,10 @@ describe("scores", () => {
       changed(batch, (r) => 4 * r),
     ).cotangents;
     // But for the ε added to deviations.
-    expectSame(found, evaluateGroups(recipe, batch).cotangents, 1e-6);
+    expectSame(found, evaluateGroups(recipe, batch).cotangents, 1e-5);
   });
 
-  it.each(cases.filter(([id]) => ["dr-grpo", "rloo"].includes(id)))(
+  it.each(cases.filter(([id]) => ["dr-grpo", "rloo", "seed-grpo", "canon", "oblr-po"].includes(id)))(
     "of %s scale its gradient (%i)",
     (_id, seed, recipe) => {
       const batch = groupsFor(recipe, seed);

@@ -14,7 +14,8 @@ import {
 } from "../../core/recipes/index.js";
 import type { Recipe } from "../../core/recipes/recipe.js";
 import { F } from "../algo/fixture.js";
-import { evaluated, fixtureBatch, LIVE, expectClose } from "./catalogue-fixture.js";
+import { evaluated, fixtureBatch, LIVE } from "./catalogue-fixture.js";
+import { expectClose } from "./expect-close.js";
 
 type Params = Readonly<Record<string, unknown>>;
 

@@ -4,7 +4,8 @@ import { withColumns, type Batch } from "../../core/recipes/batch.js";
 import { resolveRecipe } from "../../core/recipes/index.js";
 import type { Recipe } from "../../core/recipes/recipe.js";
 import { F } from "../algo/fixture.js";
-import { evaluated, fixtureBatch, expectClose } from "./catalogue-fixture.js";
+import { evaluated, fixtureBatch } from "./catalogue-fixture.js";
+import { expectClose } from "./expect-close.js";
 
 const recipe = (id: string, params: Readonly<Record<string, unknown>> = {}): Recipe =>
   resolveRecipe({ id, params });

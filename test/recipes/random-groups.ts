@@ -1,7 +1,7 @@
 /** Random groups of rows with every column that a recipe may read, live columns among them. */
 import type { Columns, LiveColumn } from "../../core/engine/engine.js";
 import { Random } from "../../core/random.js";
-import { stepColumn, type Batch } from "../../core/recipes/batch.js";
+import { stepColumn, withColumns, type Batch } from "../../core/recipes/batch.js";
 import { deriveColumns, evaluateTerms, liveColumns, type Evaluation } from "../../core/recipes/evaluate.js";
 import type { DeriveContext, Readings, Recipe } from "../../core/recipes/recipe.js";
 
@@ -55,11 +55,14 @@ export function randomGroups(
     finalObservations: Float32Array.from({ length: rows }, () => random.integer(2)),
     step: {
       ...{ rewards: normals(0, 1), versions: new Float64Array(steps) },
+      anchor: normals(0, 0).map(() => random.integer(3)),
       ...{ behaviorLogprobs: oldLogprobs, oldLogprobs, proximalLogprobs: near(oldLogprobs, 0.1) },
       ...{ values, entropies, policies },
       ...{ referenceLogprobs: near(oldLogprobs, 0.3), referencePolicies: near(policies, 0.5) },
       ...{ "live logprob": near(oldLogprobs, 0.2), "live entropy": near(entropies, 0.2) },
       ...{ "live value": near(values, 0.2), "live policy": near(policies, 0.3) },
+      ...{ postValues: near(values, 0.3), "live postValue": near(values, 0.4) },
+      fresh: normals(0, 0).map(() => (random.integer(4) === 0 ? 0 : 1)),
     },
     row: {
       score: ofRows((row) => score(random, order[row]!)),
@@ -69,8 +72,19 @@ export function randomGroups(
       trajectory: ofRows((row) => row),
       truncated: new Float64Array(rows),
       bootstrapValues: normals(0, 1, rows),
+      episodeReturn: normals(0, 1, rows),
     },
   };
+}
+
+/** The batch with actions of one number each, drawn from mixtures of two Gaussians. */
+export function withMixtures(batch: Batch, random: Random): Batch {
+  const { steps } = batch.inputs;
+  const normals = (width: number): Float64Array =>
+    Float64Array.from({ length: steps * width }, () => Math.round(random.normal() / GRID) * GRID);
+  const inputs = { ...batch.inputs, actions: Float32Array.from(normals(1)) };
+  const step = { policies: normals(6), "live policy": normals(6), "live componentValues": normals(2) };
+  return withColumns({ ...batch, inputs }, { step });
 }
 
 /** Steps that the policy chose, row by row. */

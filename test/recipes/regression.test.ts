@@ -3,7 +3,8 @@ import { describe, expect, it } from "vitest";
 import { withColumns, type Batch } from "../../core/recipes/batch.js";
 import { resolveRecipe } from "../../core/recipes/index.js";
 import type { Recipe } from "../../core/recipes/recipe.js";
-import { evaluated, expectClose, fixtureBatch, perRow } from "./catalogue-fixture.js";
+import { evaluated, fixtureBatch, perRow } from "./catalogue-fixture.js";
+import { expectClose } from "./expect-close.js";
 
 const recipe = (id: string, params: Readonly<Record<string, unknown>> = {}): Recipe =>
   resolveRecipe({ id, params });

@@ -1,6 +1,6 @@
 /** A recipe's cotangents against central differences of its loss, with all that derives add held constant. */
 import { expect } from "vitest";
-import type { Columns, LiveColumn } from "../../core/engine/engine.js";
+import type { Columns, Cotangents, LiveColumn } from "../../core/engine/engine.js";
 import { Random } from "../../core/random.js";
 import type { Batch, ColumnSet } from "../../core/recipes/batch.js";
 import { deriveColumns, evaluateTerms } from "../../core/recipes/evaluate.js";
@@ -14,13 +14,13 @@ export function grid(random: Random, length: number, scale = 1): Float32Array {
   return Float32Array.from({ length }, () => Math.round(1024 * scale * random.normal()) / 1024);
 }
 
-/** `live` on the grid. Returns the derived minibatch. */
+/** `live` on the grid. Returns the derived minibatch and the cotangents. */
 export function expectSlopes(
   recipe: Recipe,
   minibatch: Batch,
   live: Columns<LiveColumn>,
   { readings = {}, tolerance = 1e-5 }: { readings?: Readings; tolerance?: number } = {},
-): Batch {
+): { readonly batch: Batch; readonly cotangents: Cotangents } {
   const random = new Random(1);
   const wide: ColumnSet = Object.fromEntries(
     Object.entries(live).map(([name, column]) => [name, Float64Array.from(column)]),
@@ -42,5 +42,5 @@ export function expectSlopes(
       expect(error, `${name} at ${t}`).toBeLessThan(tolerance * Math.max(1, Math.abs(slope)));
     });
   }
-  return derived;
+  return { batch: derived, cotangents };
 }

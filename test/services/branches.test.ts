@@ -1,6 +1,5 @@
 /** Episodes that branch: what the branches begin from, what they are made of, and where they end. */
 import { describe, expect, it } from "vitest";
-import { branchComplaint } from "../../core/branches.js";
 import type { Environment, VectorEnvironment } from "../../core/env/environment.js";
 import { vectorizeEnvironment } from "../../core/env/vectorize.js";
 import { columnsComplaint } from "../../core/transport/columns.js";
@@ -11,7 +10,6 @@ import {
   type RolloutColumns,
   type RolloutRequest,
 } from "../../core/types.js";
-import { Branching } from "../../services/actor/branching.js";
 import type { Unplayed } from "../../services/actor/messages.js";
 import { RolloutCheck } from "../../services/learner/rollout-check.js";
 import { failureOf } from "../transport/helpers.js";
@@ -39,6 +37,7 @@ interface Row {
   readonly observations: readonly number[];
   readonly actions: Int32Array;
   readonly rewards: readonly number[];
+  readonly posts: readonly number[];
   readonly logprobs: Float32Array;
   readonly final: readonly number[];
   readonly memory: Float32Array;
@@ -57,6 +56,7 @@ function rowsOf(c: RolloutColumns): Row[] {
       observations: [...c.observations.subarray(from * o, to * o)],
       actions: (c.actions as Int32Array).slice(from, to),
       rewards: [...c.rewards.subarray(from, to)],
+      posts: [...c.postObservations.subarray(from * o, to * o)],
       logprobs: c.behaviorLogprobs.slice(from, to),
       final: [...c.finalObservations.subarray(row * o, (row + 1) * o)],
       memory: c.initialStates.slice(row * s, (row + 1) * s),
@@ -78,16 +78,17 @@ async function playOne(
 
 /** Plays `actions` in `environment`, whose only instance has been reset or restored. */
 function replay(environment: VectorEnvironment, actions: Int32Array) {
-  const [observations, rewards]: number[][] = [[], []];
+  const [observations, rewards, posts]: number[][] = [[], [], []];
   let ended = false;
   for (const action of actions) {
     expect(ended).toBe(false);
     observations!.push(...environment.observations);
     void environment.step(Int32Array.of(action), Uint8Array.of(1));
     rewards!.push(environment.rewards[0]!);
+    posts!.push(...(environment.postDecisionObservations ?? []));
     ended = environment.terminated[0] === 1 || environment.truncated[0] === 1;
   }
-  return { observations: observations!, rewards: rewards!, ended };
+  return { observations: observations!, rewards: rewards!, posts: posts!, ended };
 }
 
 describe("an episode with branches", () => {
@@ -109,12 +110,13 @@ describe("an episode with branches", () => {
           void environment.reset(Uint32Array.of(main.seed));
           replay(environment, main.actions.subarray(0, branch.at));
           void environment.restore!(0, environment.snapshot!(0) as Uint8Array, branch.seed);
-          const { observations, rewards, ended } = replay(environment, branch.actions);
+          const { observations, rewards, posts, ended } = replay(environment, branch.actions);
           expect(branch.observations).toEqual(observations);
           expect(branch.observations.slice(0, width)).toEqual(
             main.observations.slice(branch.at * width, (branch.at + 1) * width),
           );
           expect(branch.rewards).toEqual(rewards.map(Math.fround));
+          expect(branch.posts).toEqual(posts);
           expect(ended).toBe(true);
           expect(branch.final).toEqual([...environment.finalObservations]);
           expect(branch.terminated).toBe(environment.terminated[0]);
@@ -345,62 +347,5 @@ describe("a branch", () => {
     const failure = await failureOf(player.play([at(0, requestOf({ branches: plan() }))]));
     expect(failure.code).toBe("ENVIRONMENT_FAILED");
     expect(failure.message).toContain("environment Endless: expected one that offers snapshots");
-  });
-});
-
-describe("states at random", () => {
-  it("are different ones of the episode, each as likely as the others", () => {
-    const [length, states, runs] = [11, 3, 4000];
-    const counts = new Array<number>(length).fill(0);
-    for (let seed = 0; seed < runs; seed++) {
-      const branching = new Branching(plan({ states, count: 1 }), seed);
-      for (let t = 0; t < length; t++) {
-        const slot = branching.slotOf(t);
-        if (slot === null) continue;
-        branching.keep(slot, { at: t, snapshot: Uint8Array.of(t), memory: new Float32Array(0) });
-      }
-      const taken = [1, 2, 3].map(() => branching.take()!.state.at);
-      expect(branching.take()).toBeNull();
-      expect(taken).toEqual([...new Set(taken)].sort((a, b) => a - b));
-      for (const t of taken) counts[t]!++;
-    }
-    const p = states / length;
-    // Four standard deviations of a binomial.
-    for (const count of counts) {
-      expect(Math.abs(count - runs * p)).toBeLessThan(4 * Math.sqrt(runs * p * (1 - p)));
-    }
-  });
-
-  it("are all of an episode that has no more", () => {
-    const branching = new Branching(plan({ states: 5, count: 2 }), 1);
-    for (let t = 0; t < 2; t++) {
-      branching.keep(branching.slotOf(t)!, { at: t, snapshot: Uint8Array.of(), memory: new Float32Array(0) });
-    }
-    const taken = Array.from({ length: 4 }, () => branching.take()!);
-    expect(taken.map(({ state, number, row }) => [state.at, number, row])).toEqual([
-      [0, 0, 1],
-      [0, 1, 2],
-      [1, 0, 3],
-      [1, 1, 4],
-    ]);
-    expect(branching.take()).toBeNull();
-  });
-});
-
-describe("a plan of branches", () => {
-  it.each([
-    [{ states: 0 }, "expected at least one state to branch from, got 0"],
-    [{ count: 1.5 }, "expected at least one branch from each state, got 1.5"],
-    [{ maxSteps: -1 }, "expected a whole number of steps of a branch, or 0, got -1"],
-    [{ at: [3, 3, 5] }, "expected the steps to branch at in rising order, got 3, 3, 5"],
-    [{ at: [-1, 3, 5] }, "expected the steps to branch at in rising order, got -1, 3, 5"],
-    [{ at: [1, 2] }, "expected as many steps to branch at as states (3), got 2"],
-  ])("%o is refused", (changes, complaint) => {
-    expect(branchComplaint(plan(changes))).toBe(complaint);
-  });
-
-  it("is taken where it can be played", () => {
-    expect(branchComplaint(plan())).toBeNull();
-    expect(branchComplaint(plan({ at: [0, 2, 9], maxSteps: 7 }))).toBeNull();
   });
 });

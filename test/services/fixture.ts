@@ -38,6 +38,7 @@ export function smallRollout({
     stateWidth: 0,
     actionMasks: new Uint8Array(0),
     ...{ anchorIndices: new Uint32Array(0), anchorTexts: new Uint8Array(0) },
+    postObservations: new Float32Array(0),
     initialStates: new Float32Array(0),
     offsets: Uint32Array.of(0, steps),
     observations: new Float32Array(steps),

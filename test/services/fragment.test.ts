@@ -7,8 +7,11 @@ import { columnsComplaint } from "../../core/transport/columns.js";
 import { EpisodeBook, FragmentBuilder } from "../../services/actor/fragment.js";
 import {
   anchorOf,
+  counterOf,
+  extraOf,
   maskOf,
   observationOf,
+  postOf,
   randomScript,
   ScriptedEnvironment,
   type ScriptedStep,
@@ -82,14 +85,17 @@ interface Row {
     readonly actions: readonly number[];
     readonly mask: readonly number[];
     readonly anchor: string | null;
+    readonly post: readonly number[] | null;
     readonly logprob: number;
     readonly reward: number;
+    readonly extra: number;
     readonly version: number;
   }[];
   readonly end: "terminated" | "truncated" | "fragment";
   readonly finalObservation: readonly number[];
   readonly episodeReturn: number;
   readonly episodeLength: number;
+  readonly counter: number;
 }
 
 /** The rows of the same run, recorded one step at a time. */
@@ -112,7 +118,8 @@ function record({ count, steps, fragments, script, version, actionSpace }: Run):
           const actions = Array.from({ length: width }, (_, k) => actionOf(i, t, k));
           const mask = actionSpace?.kind === "box" ? [] : maskOf(i, resets, t);
           const anchor = actionSpace?.kind === "box" ? null : anchorOf(i, resets, t);
-          const step = { observation, actions, mask, anchor, reward };
+          const post = anchor === null ? null : postOf(i, resets, t, actions[0]!);
+          const step = { observation, actions, mask, anchor, post, reward, extra: extraOf(i, resets, t) };
           row.push({ ...step, logprob: logprobOf(i, t), version: version(t) });
         }
         const ended = terminated || truncated;
@@ -121,7 +128,9 @@ function record({ count, steps, fragments, script, version, actionSpace }: Run):
             ...{ trajectory: `${i}.${resets}`, seed: 1000 + i, initialState, steps: row },
             end: terminated ? "terminated" : truncated ? "truncated" : "fragment",
             finalObservation: observationOf(i, resets, t + 1),
-            ...(ended ? { episodeReturn, episodeLength } : { episodeReturn: NaN, episodeLength: NaN }),
+            ...(ended
+              ? { episodeReturn, episodeLength, counter: counterOf(i, resets, t) }
+              : { episodeReturn: NaN, episodeLength: NaN, counter: NaN }),
           });
           row = [];
         }
@@ -154,8 +163,10 @@ function rowsOf(c: RolloutColumns): (Omit<Row, "trajectory"> & { readonly trajec
         actions: slice(c.actions, at, c.actionWidth),
         mask: slice(c.actionMasks, at, c.actionMaskWidth),
         anchor: c.anchorIndices.length === 0 ? null : texts[c.anchorIndices[at]!]!,
+        post: c.postObservations.length === 0 ? null : slice(c.postObservations, at, c.observationWidth),
         logprob: c.behaviorLogprobs[at]!,
         reward: c.rewards[at]!,
+        extra: c.stepExtras["extra"]![at]!,
         version: versions[at]!,
       };
     }),
@@ -163,6 +174,7 @@ function rowsOf(c: RolloutColumns): (Omit<Row, "trajectory"> & { readonly trajec
     finalObservation: slice(c.finalObservations, r, c.observationWidth),
     episodeReturn: c.rowCounters["episodeReturn"]![r]!,
     episodeLength: c.rowCounters["episodeLength"]![r]!,
+    counter: c.rowCounters["counter"]![r]!,
   }));
 }
 
@@ -268,8 +280,11 @@ describe("a fragment", () => {
     environment.step(Int32Array.of(0));
     environment.observations.fill(99);
     environment.actionMasks!.fill(0);
+    environment.postDecisionObservations!.fill(99);
     states.fill(99);
     environment.finalObservations.fill(99);
+    environment.stepExtras["extra"]!.fill(99);
+    environment.counters["counter"]!.fill(99);
     expect(columns).toEqual(before);
   });
 
@@ -277,6 +292,7 @@ describe("a fragment", () => {
     ["reward", (env: ScriptedEnvironment) => (env.rewards[1] = NaN)],
     ["reward", (env: ScriptedEnvironment) => (env.rewards[1] = 1e39)],
     ["observation", (env: ScriptedEnvironment) => (env.observations[3] = Infinity)],
+    ["extra", (env: ScriptedEnvironment) => (env.stepExtras["extra"]![1] = NaN)],
   ])("refuses a %s that is not finite and says which instance it came from", (what, spoil) => {
     const environment = new ScriptedEnvironment(2, () => NO_END);
     const none = new Float32Array(0);

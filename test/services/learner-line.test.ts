@@ -52,8 +52,10 @@ async function valueIn(metrics: ActorMetrics, name: string): Promise<number> {
 
 /** Bytes of the arrays of `sampleRollout`, added up by hand for N = 5 steps and R = 2 rows. */
 const SAMPLE_BYTES =
-  // offsets, observations, actions, masks, log-probabilities, rewards, mask, version runs
-  4 * 3 + 4 * 15 + 4 * 5 + 20 + 4 * 5 + 4 * 5 + 5 + 4 * 2 + 4 * 2 +
+  // offsets, observations, actions, masks, anchors and their 12 bytes of text, post-decision states
+  4 * 3 + 4 * 15 + 4 * 5 + 20 + 4 * 5 + 12 + 4 * 15 +
+  // log-probabilities, rewards, mask, version runs
+  4 * 5 + 4 * 5 + 5 + 4 * 2 + 4 * 2 +
   // initial states, final observations, terminated, truncated, stop reasons, trajectories, seeds, extras, counters
   (4 * 4 + 4 * 6 + 2 + 2 + 2 + 4 * 2 + 4 * 2 + 2 * 4 * 5 + 2 * 4 * 2); // prettier-ignore
 

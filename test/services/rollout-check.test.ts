@@ -133,6 +133,33 @@ describe("a rollout", () => {
     for (const [rollout, rules, complaint] of wrong) expect(complaintOf(rollout, rules)).toBe(complaint);
   });
 
+  it("says what the deterministic part of its steps leads to where the environment does", () => {
+    const spec = { ...SPEC, observationSpace: discrete(9), postDecisionStates: true };
+    const led = (...states: number[]): Rollout =>
+      withColumns({ postObservations: Float32Array.from(states) });
+    expect(complaintOf(led(0, 8, 3, 1), { spec })).toBeNull();
+    expect(complaintOf(smallRollout(), { spec })).toBe("shape: expected postObservations [4], got [0]");
+    expect(complaintOf(led(0, 8, 3, 1))).toBe("shape: expected postObservations [0], got [4]");
+    expect(complaintOf(led(0, 9, 3, 1), { spec })).toBe("range: expected observations below 9, got 9");
+    expect(complaintOf(led(0, NaN, 3, 1), { spec })).toBe(
+      "notFinite: expected finite postObservations, got NaN or infinity",
+    );
+  });
+
+  it("has the numbers that its environment gives", () => {
+    const numbers = withColumns({
+      ...{ stepExtras: { way: new Float32Array(4) }, rowCounters: { ups: Float32Array.of(NaN) } },
+    });
+    const spec = { ...SPEC, stepExtras: ["way"], counters: ["ups"] };
+    expect(complaintOf(numbers, { spec })).toBeNull();
+    expect(complaintOf(numbers, { spec: { ...spec, stepExtras: ["way", "speed"] } })).toBe(
+      "shape: expected the step extra speed, got none",
+    );
+    expect(complaintOf(numbers, { spec: { ...spec, counters: ["downs"] } })).toBe(
+      "shape: expected the row counter downs, got none",
+    );
+  });
+
   it("is refused with one number that is not finite, in whichever column", () => {
     const columns = {
       ...{ stateWidth: 1, initialStates: Float32Array.of(0) },

@@ -21,7 +21,19 @@ export const maskOf = (i: number, resets: number, t: number): [number, number, n
 /** Key of the state before step t: one of four. */
 export const anchorOf = (i: number, resets: number, t: number): string => `state ${(i + resets + t) % 4}`;
 
-/** Step t of instance i is `script(i, t)`; resets as the seam says: in the same step. Masks discrete actions and names states then. */
+/** What the deterministic part of step t leads to. */
+export const postOf = (i: number, resets: number, t: number, action: number): [number, number] => {
+  return [i + resets / 16, t + action / 8];
+};
+
+/** A number of step t. */
+export const extraOf = (i: number, resets: number, t: number): number => i + resets / 16 + t / 8;
+
+/** A number of the episode that ends with step t; nothing for every third. */
+export const counterOf = (i: number, resets: number, t: number): number =>
+  resets % 3 === 2 ? NaN : i + 2 * resets + 4 * t;
+
+/** Step t of instance i is `script(i, t)`; resets as the seam says: in the same step. Masks discrete actions, and says more of states, then. */
 export class ScriptedEnvironment implements VectorEnvironment {
   readonly spec: EnvironmentSpec;
   readonly observations: Float32Array;
@@ -31,6 +43,9 @@ export class ScriptedEnvironment implements VectorEnvironment {
   readonly truncated: Uint8Array;
   readonly actionMasks: Uint8Array | null;
   readonly anchorKeys: string[] | null;
+  readonly postDecisionObservations: Float32Array | null;
+  readonly stepExtras: Readonly<Record<string, Float64Array>>;
+  readonly counters: Readonly<Record<string, Float64Array>>;
   private readonly resets: number[];
   private t = 0;
 
@@ -41,7 +56,7 @@ export class ScriptedEnvironment implements VectorEnvironment {
   ) {
     this.spec = {
       ...{ id: "scripted", observationSpace: box([2], -1, 1), actionSpace },
-      ...{ maxEpisodeSteps: null, rewardThreshold: null },
+      ...{ maxEpisodeSteps: null, rewardThreshold: null, stepExtras: ["extra"], counters: ["counter"] },
     };
     this.observations = new Float32Array(2 * count);
     this.finalObservations = new Float32Array(2 * count);
@@ -50,6 +65,9 @@ export class ScriptedEnvironment implements VectorEnvironment {
     this.truncated = new Uint8Array(count);
     this.actionMasks = actionSpace.kind === "discrete" ? new Uint8Array(3 * count) : null;
     this.anchorKeys = actionSpace.kind === "discrete" ? new Array<string>(count).fill("") : null;
+    this.postDecisionObservations = actionSpace.kind === "discrete" ? new Float32Array(2 * count) : null;
+    this.stepExtras = { extra: new Float64Array(count) };
+    this.counters = { counter: new Float64Array(count) };
     this.resets = new Array<number>(count).fill(0);
     this.reset();
   }
@@ -64,7 +82,6 @@ export class ScriptedEnvironment implements VectorEnvironment {
   }
 
   step(actions: ActionArray, active: Uint8Array | null = null): void {
-    void actions;
     const t = this.t++;
     for (let i = 0; i < this.count; i++) {
       if (active?.[i] === 0) continue;
@@ -72,8 +89,11 @@ export class ScriptedEnvironment implements VectorEnvironment {
       this.rewards[i] = reward;
       this.terminated[i] = terminated ? 1 : 0;
       this.truncated[i] = truncated ? 1 : 0;
+      this.postDecisionObservations?.set(postOf(i, this.resets[i]!, t, actions[i]!), 2 * i);
       const ended = terminated || truncated;
+      this.stepExtras["extra"]![i] = extraOf(i, this.resets[i]!, t);
       // What an unended instance holds here means nothing: it must not be read.
+      this.counters["counter"]![i] = ended ? counterOf(i, this.resets[i]!, t) : Infinity;
       this.finalObservations.set(ended ? observationOf(i, this.resets[i]!, t + 1) : [NaN, NaN], 2 * i);
       if (ended && active === null) this.resets[i]!++;
       this.show(i, t + 1);

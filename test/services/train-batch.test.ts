@@ -62,6 +62,7 @@ async function pulls(engine: Engine, count: number, random: Random): Promise<Rol
       actions: Int32Array.from(sampler.actions),
       ...{ actionMaskWidth: 0, actionMasks: new Uint8Array(0) },
       ...{ anchorIndices: new Uint32Array(0), anchorTexts: new Uint8Array(0) },
+      postObservations: new Float32Array(0),
       ...{ stateWidth: 0, initialStates: new Float32Array(0) },
       behaviorLogprobs: Float32Array.from(sampler.logprobs),
       mask: ones,

@@ -70,6 +70,7 @@ export function randomRollout(seat: number, sequence: number): Rollout {
       versionRunValues: Uint32Array.of(0),
       actionMasks: new Uint8Array(0),
       ...{ anchorIndices: new Uint32Array(0), anchorTexts: new Uint8Array(0) },
+      postObservations: new Float32Array(0),
       initialStates: new Float32Array(0),
       finalObservations: normals(8),
       terminated: Uint8Array.of(1, 0),

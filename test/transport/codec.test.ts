@@ -107,10 +107,13 @@ describe("a rollout", () => {
     expect(decodeRollout(encodeRollout(rollout))).toStrictEqual(rollout);
   });
 
-  it("may leave masks, anchor keys and memory out, and has none then", () => {
+  it("may leave out what not every environment or network has, and has none then", () => {
     const bytes = damaged((rollout) => {
       rollout.columns = rollout.columns.filter(
-        ({ name }) => !["actionMasks", "anchorIndices", "anchorTexts", "initialStates"].includes(name),
+        ({ name }) =>
+          !["actionMasks", "anchorIndices", "anchorTexts", "postObservations", "initialStates"].includes(
+            name,
+          ),
       );
     });
     const none = { actionMaskWidth: 0, stateWidth: 0 };
@@ -118,6 +121,7 @@ describe("a rollout", () => {
       ...{ ...sampleRollout(1).columns, ...none },
       ...{ actionMasks: new Uint8Array(0), initialStates: new Float32Array(0) },
       ...{ anchorIndices: new Uint32Array(0), anchorTexts: new Uint8Array(0) },
+      postObservations: new Float32Array(0),
     });
   });
 
@@ -138,6 +142,7 @@ describe("a rollout", () => {
       [{ actionWidth: 2 }, "expected actions [10], got [5]"],
       [{ actionMaskWidth: 3 }, "expected actionMasks [15], got [20]"],
       [{ actionMasks: new Uint8Array(20).fill(2) }, "expected action masks of 0 and 1, got 2"],
+      [{ postObservations: new Float32Array(5) }, "expected postObservations [15], got [5]"],
       [{ anchorIndices: new Uint32Array(4) }, "expected anchorIndices [5], got [4]"],
       [
         { anchorIndices: new Uint32Array(0) },
@@ -174,6 +179,11 @@ describe("a corrupt rollout", () => {
       /width 4, got 3|\[20\], got \[15\]/,
     ],
     ["two observation widths", changeColumn("finalObservations", { width: 2 }), /expected width 3, got 2/],
+    [
+      "post-decision states of another width",
+      changeColumn("postObservations", { width: 1 }),
+      /"postObservations": expected width 3, got 1/,
+    ],
     [
       "action masks of another width than their length",
       changeColumn("actionMasks", { width: 5 }),

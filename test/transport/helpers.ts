@@ -54,7 +54,7 @@ export async function failureOf(promise: Promise<unknown>): Promise<SkeinError> 
   throw new Error("expected a rejection");
 }
 
-/** A rollout of two rows with every column filled from `seed`, NaN and extras included; action masks, anchor keys and memory with discrete actions. */
+/** A rollout of two rows with every column filled from `seed`, NaN and extras included; action masks, anchor keys, post-decision states and memory with discrete actions. */
 export function sampleRollout(seed: number, steps = 5, discrete = true): Rollout {
   const random = new Random(seed);
   const floats = (length: number): Float32Array => Float32Array.from({ length }, () => random.normal());
@@ -72,6 +72,7 @@ export function sampleRollout(seed: number, steps = 5, discrete = true): Rollout
     actionMasks: bits(discrete ? 4 * steps : 0),
     anchorIndices: Uint32Array.from({ length: discrete ? steps : 0 }, () => random.integer(3)),
     anchorTexts: discrete && steps > 0 ? joinAnchorTexts(["ü \u{1f9f6}", "", "a\nb"]) : new Uint8Array(0),
+    postObservations: floats(discrete ? 3 * steps : 0),
     behaviorLogprobs: floats(steps),
     rewards: floats(steps),
     mask: bits(steps),

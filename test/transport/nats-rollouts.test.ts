@@ -16,7 +16,7 @@ import { Proxy } from "./proxy.js";
 const MIB = 2 ** 20;
 /** Steps of a rollout of one frame, and of one of three. */
 const ONE_FRAME = 5;
-const MANY_FRAMES = 5000;
+const MANY_FRAMES = 3000;
 
 if (natsMissing !== null) process.stderr.write(`the rollout queue: ${natsMissing}\n`);
 

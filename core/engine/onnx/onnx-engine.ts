@@ -274,7 +274,7 @@ export class OnnxEngine implements Engine {
   }
 
   private bindInputs(shapes: InputShapes, sessions: readonly InferenceSession[]): BoundInputs {
-    const { steps, sequenceLength, observationWidth, actions, masked, stateful } = shapes;
+    const { steps, sequenceLength, observationWidth, actions, postDecision, masked, stateful } = shapes;
     const { runtime, model } = this;
     const places = {
       observations: runtime.float32([steps, observationWidth]),
@@ -286,6 +286,7 @@ export class OnnxEngine implements Engine {
                 ? runtime.float32([steps, actions.width])
                 : runtime.int32([steps, actions.width]),
           }),
+      ...(postDecision ? { postObservations: runtime.float32([steps, observationWidth]) } : {}),
       ...(masked ? { actionMasks: runtime.float32([steps, model.policyWidth]) } : {}),
       ...(stateful ? { states: runtime.float32([steps / sequenceLength, model.stateWidth]) } : {}),
     };
@@ -357,13 +358,14 @@ function fillCotangent(
 }
 
 function keyOf(shapes: InputShapes, want: readonly string[]): string {
-  const { steps, sequenceLength, observationWidth, actions, masked, stateful } = shapes;
-  const given = `${actions?.width ?? 0}${actions?.dtype ?? ""}${masked ? "m" : ""}${stateful ? "s" : ""}`;
+  const { steps, sequenceLength, observationWidth, actions, postDecision, masked, stateful } = shapes;
+  const flags = `${postDecision ? "p" : ""}${masked ? "m" : ""}${stateful ? "s" : ""}`;
+  const given = `${actions?.width ?? 0}${actions?.dtype ?? ""}${flags}`;
   return `${steps}/${sequenceLength}×${observationWidth} ${given} ${want.join()}`;
 }
 
 function shapesOf(model: Model, inputs: EngineInputs): InputShapes {
-  const { steps, sequenceLength = 1, observations, actions, actionMasks, states } = inputs;
+  const { steps, sequenceLength = 1, observations, postObservations, actions, actionMasks, states } = inputs;
   if (steps < 1 || steps % sequenceLength !== 0)
     throw new SkeinError(
       "SHAPE",
@@ -377,6 +379,7 @@ function shapesOf(model: Model, inputs: EngineInputs): InputShapes {
       actions === null
         ? null
         : { width: actions.length / steps, dtype: actions instanceof Int32Array ? "int32" : "float32" },
+    postDecision: postObservations !== undefined && postObservations !== null,
     masked: actionMasks !== undefined && actionMasks !== null,
     stateful: model.stateWidth > 0 && states !== undefined && states !== null,
   };

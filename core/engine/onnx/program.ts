@@ -13,6 +13,7 @@ export interface InputShapes {
   readonly observationWidth: number;
   /** null = no actions given */
   readonly actions: { readonly width: number; readonly dtype: "float32" | "int32" } | null;
+  readonly postDecision: boolean;
   readonly masked: boolean;
   readonly stateful: boolean;
 }
@@ -60,7 +61,7 @@ interface TracedModel {
 }
 
 function openModel(tracing: Tracing, model: Model, shapes: InputShapes): TracedModel {
-  const { steps, sequenceLength, observationWidth, actions, masked, stateful } = shapes;
+  const { steps, sequenceLength, observationWidth, actions, postDecision, masked, stateful } = shapes;
   const matrix = (
     name: string,
     rows: number,
@@ -75,6 +76,7 @@ function openModel(tracing: Tracing, model: Model, shapes: InputShapes): TracedM
     sequenceLength,
     observations: matrix("observations", steps, observationWidth),
     actions: actions === null ? null : matrix("actions", steps, actions.width, actions.dtype),
+    postObservations: postDecision ? matrix("postObservations", steps, observationWidth) : null,
     actionMasks: masked ? matrix("actionMasks", steps, model.policyWidth) : null,
     states: stateful ? matrix("states", steps / sequenceLength, model.stateWidth) : null,
   };
