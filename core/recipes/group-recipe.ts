@@ -36,7 +36,7 @@ export function dualClipBound(c: number | null) {
     .max(1000)
     .nullable()
     .default(c)
-    .describe("Bound c of the loss where the advantage is negative, in units of |A|; null = none");
+    .describe("Bound c of the loss where the advantage is negative, in units of the advantage; null = none");
 }
 
 type Clip = Parameters<typeof windowOf>[0] & { readonly dualClip: number | null };
