@@ -21,7 +21,7 @@ export const filtrationParams = z.strictObject({
     .enum(["best", "best-random", "best-worst", "pow", "max-min", "max-random"])
     .default("best-random")
     .describe("Which rows are drawn more often, by their scores"),
-  resamplingPower: z.number().positive().max(100).default(2).describe("Exponent of |score|, for pow"),
+  resamplingPower: z.number().positive().max(100).default(2).describe("Exponent of the size of a score, for pow"),
   resampleWithin: z
     .enum(["group", "batch"])
     .default("group")
