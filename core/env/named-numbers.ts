@@ -12,11 +12,12 @@ export function namedNumbers(names: readonly string[] | undefined, count: number
 const TAKEN = {
   stepExtras: [
     ...["rewards", "behaviorLogprobs", "oldLogprobs", "versions", "policyLags", "anchor"],
-    ...["values", "proximalLogprobs", "entropies", "policies", "referenceLogprobs", "referencePolicies"],
+    ...["values", "postValues", "componentValues", "proximalLogprobs", "entropies", "policies"],
+    ...["referenceLogprobs", "referencePolicies", "fresh"],
   ],
   counters: [
     ...["episodeReturn", "episodeLength", "branchAt", "branchNumber"],
-    ...["trajectory", "group", "member", "task", "score", "truncated", "bootstrapValues"],
+    ...["trajectory", "group", "member", "task", "score", "truncated", "bootstrapValues", "batchesKept"],
   ],
 } as const satisfies Readonly<Record<string, readonly string[]>>;
 

@@ -236,6 +236,7 @@ function define(id: string, defaults: Defaults): EnvironmentDefinition<KeyDoorPa
         actionSpace: discrete(MOVES.length),
         maxEpisodeSteps: maxSteps,
         rewardThreshold: 0.95,
+        snapshots: true,
         anchorObservations: true,
         stepExtras: ["actionValid"],
       };

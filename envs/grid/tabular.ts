@@ -25,7 +25,7 @@ export interface TabularProblem {
   postDecision?(state: number, action: number): number;
 }
 
-/** State: the number of the state. Its specs say `stepExtras: ["actionValid"]`. */
+/** State: the number of the state. */
 export class TabularEnvironment extends ArrayEnvironment {
   private readonly position: Float64Array;
   /** Transitions of (state, action) are first[row] … first[row+1]−1 with row = state·actions + action. */
@@ -37,8 +37,8 @@ export class TabularEnvironment extends ArrayEnvironment {
   private readonly ends: Uint8Array;
   /** [states · actions] 1 = the action can lead to another state */
   private readonly changes: Uint8Array;
-  /** 0 = the action cannot lead to another state */
-  private readonly actionValid: Float64Array;
+  /** 0 = the action cannot lead to another state; for a spec that names it among its `stepExtras` */
+  private readonly actionValid: Float64Array | undefined;
 
   constructor(
     spec: EnvironmentSpec,
@@ -46,7 +46,7 @@ export class TabularEnvironment extends ArrayEnvironment {
     private readonly problem: TabularProblem,
   ) {
     super(spec, count, 1);
-    this.actionValid = this.stepExtras["actionValid"]!;
+    this.actionValid = this.stepExtras["actionValid"];
     this.position = this.state[0]!;
     const rows = Array.from({ length: problem.states * problem.actions }, (_, row) =>
       problem.transitions(Math.floor(row / problem.actions), row % problem.actions),
@@ -82,7 +82,7 @@ export class TabularEnvironment extends ArrayEnvironment {
       const draw = this.random[i]!.uniform();
       while (t < last && this.cumulative[t]! <= draw) t++;
     }
-    this.actionValid[i] = this.changes[row]!;
+    if (this.actionValid !== undefined) this.actionValid[i] = this.changes[row]!;
     this.position[i] = this.next[t]!;
     this.rewards[i] = this.reward[t]!;
     this.terminated[i] = this.ends[t]!;

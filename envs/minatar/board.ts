@@ -105,6 +105,7 @@ export function defineGame<P>(
     actionSpace: discrete(actions),
     maxEpisodeSteps,
     rewardThreshold: null,
+    snapshots: true,
   };
   return { id: spec.id, params, spec: () => spec, vectorize };
 }

@@ -37,7 +37,7 @@ class BlindBandit extends TabularEnvironment {
   }
 }
 
-const common = { maxEpisodeSteps: 1, rewardThreshold: 0.95 };
+const common = { maxEpisodeSteps: 1, rewardThreshold: 0.95, snapshots: true };
 
 export const bandit: EnvironmentDefinition<BanditParams> = {
   id: "Bandit-v1",

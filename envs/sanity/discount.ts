@@ -44,6 +44,7 @@ export const discount: EnvironmentDefinition<DiscountParams> = {
     actionSpace: discrete(2),
     maxEpisodeSteps: delay + 1,
     rewardThreshold: 0.95,
+    snapshots: true,
   }),
   vectorize: (spec, given, count) => new TabularEnvironment(spec, count, discountProblem(given)),
 };

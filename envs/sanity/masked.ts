@@ -61,6 +61,7 @@ export const masked: EnvironmentDefinition<MaskedParams> = {
     actionSpace: discrete(actions),
     maxEpisodeSteps: 1,
     rewardThreshold: 0.9,
+    snapshots: true,
     actionMasks: true,
   }),
   vectorize: (spec, given, count) => new Masked(spec, count, given),

@@ -59,6 +59,7 @@ export const memory: EnvironmentDefinition<MemoryParams> = {
     actionSpace: discrete(2),
     maxEpisodeSteps: corridor + 2,
     rewardThreshold: 0.95,
+    snapshots: true,
   }),
   vectorize: (spec, given, count) => new Memory(spec, count, given),
 };

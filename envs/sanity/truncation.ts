@@ -40,6 +40,7 @@ export const truncation: EnvironmentDefinition<TruncationParams> = {
     actionSpace: discrete(2),
     maxEpisodeSteps: limit,
     rewardThreshold: 0.95 * limit,
+    snapshots: true,
   }),
   vectorize: (spec, given, count) => new TabularEnvironment(spec, count, truncationProblem(given)),
 };

@@ -183,7 +183,8 @@ export class Dispatch {
     const { config, store, now, method, events } = this.options;
     const { run, requests, leases } = this;
     const { sampler } = resolveRecipe(config.recipe);
-    const gate = { batchSteps: sampler.batchSteps, maxPolicyLag: config.staleness.maxPolicyLag };
+    const { batchSteps, bundleGroups = 1 } = sampler;
+    const gate = { batchSteps, bundleGroups, maxPolicyLag: config.staleness.maxPolicyLag };
     const branches = method.branches ?? sampler.branches ?? null;
     const { groups: settings } = config;
     if (settings === null) return new FragmentWork(store, run, requests, config, gate);

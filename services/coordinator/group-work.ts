@@ -90,7 +90,7 @@ export class GroupWork implements WorkSource {
   /** Members of a group that is begun are granted whatever is pending: else it might never be whole. */
   next(): Work | null {
     const { history, settings } = this.options;
-    if (this.backlog.first() === null && this.pendingSteps < this.limitSteps) this.beginNext();
+    if (this.backlog.first() === null && this.hasRoom) this.beginNext();
     const waiting = this.backlog.first();
     if (waiting === null) return null;
     this.backlog.drop(waiting);
@@ -160,6 +160,13 @@ export class GroupWork implements WorkSource {
   private get expectedSteps(): number {
     const { membersSeen, memberSteps } = this.options.run.now;
     return membersSeen === 0 ? this.options.firstGuess : Math.max(1, Math.ceil(memberSteps));
+  }
+
+  /** A bundle that is begun is begun whole, whatever its steps: else a batch of it might never be. */
+  private get hasRoom(): boolean {
+    const { requests, settings, gate } = this.options;
+    if (this.pendingSteps < this.limitSteps) return true;
+    return gate.bundleGroups > 1 && requests.inFlight.requests % (gate.bundleGroups * settings.size) !== 0;
   }
 
   private beginNext(): void {

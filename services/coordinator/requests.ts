@@ -49,6 +49,7 @@ export interface InFlight {
   readonly steps: number;
   /** Requests of which nobody knows the steps yet. */
   readonly unseen: number;
+  readonly requests: number;
 }
 
 /** Whom a request is granted to. */
@@ -87,7 +88,7 @@ export function isAlive({ state }: { readonly state: RequestState }): boolean {
 
 export class Requests {
   /** null = to be summed up anew */
-  private flight: { steps: number; unseen: number } | null = null;
+  private flight: { steps: number; unseen: number; requests: number } | null = null;
   private readonly insert: Statement<never>;
   private readonly byId: Statement<RequestRow>;
   private readonly byKey: Statement<RequestRow>;
@@ -123,7 +124,7 @@ export class Requests {
         "episodeLength = ? WHERE requestId = ?",
     );
     this.sum = store.prepare(
-      "SELECT COALESCE(SUM(steps), 0) AS steps, COUNT(*) - COUNT(steps) AS unseen FROM requests " +
+      "SELECT COALESCE(SUM(steps), 0) AS steps, COUNT(*) - COUNT(steps) AS unseen, COUNT(*) AS requests FROM requests " +
         `WHERE ${IN_FLIGHT}`,
     );
     this.foldable = store.prepare(FOLDABLE);
@@ -139,8 +140,8 @@ export class Requests {
   /** Open and held. */
   get inFlight(): InFlight {
     if (this.flight === null) {
-      const { steps, unseen } = this.sum.get()!;
-      this.flight = { steps, unseen };
+      const { steps, unseen, requests } = this.sum.get()!;
+      this.flight = { steps, unseen, requests };
     }
     return this.flight;
   }
@@ -213,6 +214,7 @@ export class Requests {
 
   private count(steps: number | null, sign: 1 | -1): void {
     if (this.flight === null) return;
+    this.flight.requests += sign;
     if (steps === null) this.flight.unseen += sign;
     else this.flight.steps += sign * steps;
   }

@@ -10,11 +10,17 @@ export interface GateOptions {
   /** Steps at which a batch is complete; what completes it is taken whole. */
   readonly batchSteps: number;
   readonly maxPolicyLag: number;
+  /** A batch has a multiple of this many groups. */
+  readonly bundleGroups: number;
 }
 
 /** Pending steps at which no more is granted. `unitSteps`: what a batch takes whole, a fragment or a group. */
-export function limitSteps(unitSteps: number, { batchSteps, maxPolicyLag }: GateOptions): number {
-  return (maxPolicyLag + 1) * Math.ceil(batchSteps / unitSteps) * unitSteps;
+export function limitSteps(
+  unitSteps: number,
+  { batchSteps, maxPolicyLag, bundleGroups }: GateOptions,
+): number {
+  const bundles = Math.ceil(batchSteps / (bundleGroups * unitSteps));
+  return (maxPolicyLag + 1) * bundles * bundleGroups * unitSteps;
 }
 
 /**

@@ -7,6 +7,7 @@ import { taskOrder, uniformAllocator, type Allocator } from "../../services/coor
 import type { GroupHook, SealedGroup } from "../../services/coordinator/group-hook.js";
 import type { HistorySnapshot } from "../../services/coordinator/history.js";
 import { SqlHistory } from "../../services/coordinator/history.js";
+import type { Outcome } from "../../core/transport/transport.js";
 import { readBooks } from "../../services/coordinator/read-books.js";
 import { Store } from "../../services/coordinator/store.js";
 import { outcome, Place } from "./coordinator-place.js";
@@ -86,6 +87,32 @@ describe("the groups of a run", () => {
     place.coordinator.tick();
     expect(await place.metric("limit_steps")).toBe(60);
     expect(await place.metric("pending_steps")).toBe(60);
+  });
+
+  it("are begun a bundle at a time where batches are of bundles, however long members turn out to be", async () => {
+    const recipe = { id: "riskpo", params: { batchSteps: 30, bundleGroups: 5 } };
+    const { place, learner, actors } = await working({ recipe, staleness: { maxPolicyLag: 0 } });
+    const report = (
+      of: readonly RolloutRequest[],
+      verdict: Outcome["verdict"],
+      steps: number,
+      version = 0,
+    ) => {
+      const outcomes = of.map(({ requestId }) => outcome(requestId, verdict, { ...ended(steps), version }));
+      return place.report(learner, { policyVersion: version, outcomes });
+    };
+    for (let version = 1; version <= 4; version++) {
+      const members = await everything(place, actors[0]);
+      expect(members).toHaveLength(15);
+      await report(members, "trained", 2, version);
+    }
+    // A hundred times longer at once, and the last of five groups is not wanted.
+    const members = await everything(place, actors[0]);
+    expect(members).toHaveLength(15);
+    await report(members.slice(0, 12), "held", 200, 4);
+    await report(members.slice(12), "stale", 200, 4);
+    const next = await everything(place, actors[1]);
+    expect(next.map(({ group }) => group - members[0]!.group)).toEqual([5, 5, 5]);
   });
 
   it("are begun with the lengths that members have had lately, for policies change them", async () => {
