@@ -32,8 +32,8 @@ const params = z.strictObject({
     .describe("Global L2 norm to which gradients, of a sum over steps, are clipped"),
   gamma: z.number().min(0).max(1).default(0.99).describe("Discount per step, γ"),
   lambda: z.number().min(0).max(1).default(1).describe("λ of the traces"),
-  maxRatio: ratioBound.describe("ρ̄: the ratio is cut off here in the value targets"),
-  maxPolicyRatio: ratioBound.describe("ρ̄_pg: the ratio is cut off here in the policy gradient"),
+  maxRatio: ratioBound.describe("The ratio is cut off here in the value targets"),
+  maxPolicyRatio: ratioBound.describe("The ratio is cut off here in the policy gradient"),
   rewardClip: z
     .number()
     .positive()
