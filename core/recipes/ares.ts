@@ -43,7 +43,7 @@ const positive = z.number().positive().max(1e6);
 const params = z.strictObject({
   ...groupParams,
   ...clipWindow(0.2, 0.3),
-  dualClip: dualClipBound.default(3),
+  dualClip: dualClipBound(3),
   stdEpsilon,
   form: z
     .enum(["paper", "released"])
@@ -61,7 +61,9 @@ const params = z.strictObject({
     .describe("Of a row's windows: where high entropy begins"),
   alpha: positive.default(0.5).describe("Released form: the most that effort adds or takes away"),
   lambdaMax: z.number().min(0).max(1e6).default(1).describe("Paper form: the most that λ may be"),
-  klCoefficient: klCoefficient.default(0.01),
+  klCoefficient: klCoefficient
+    .default(0.01)
+    .describe("Weight β of the KL to the reference policy; 0 = there is none"),
   klTarget: positive.default(0.01).describe("KL to the reference a step that β aims at, nats"),
   klRelief: z
     .number()

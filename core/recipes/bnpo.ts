@@ -30,7 +30,7 @@ const MOST_WEIGHT = 1e6;
 const params = z.strictObject({
   ...groupParams,
   ...clipWindow(0.2, 0.28),
-  dualClip: dualClipBound.default(10),
+  dualClip: dualClipBound(10),
   ...scoreRange,
 });
 

@@ -31,7 +31,7 @@ const steps = z.int().min(1).max(1e8);
 const params = z.strictObject({
   ...groupParams,
   ...clipWindow(0.2, 0.28),
-  dualClip: dualClipBound.default(10),
+  dualClip: dualClipBound(10),
   stdEpsilon,
   filterEqualScores: z
     .boolean()

@@ -82,7 +82,7 @@ function rubricScores({ rubrics }: Params): Derive {
 
 export const grape: RecipeDefinition<Params> = {
   id: "grape",
-  summary: "Several rubrics, weighed by the judge's confidence, in place of one score (GRAPE)",
+  summary: "Several rubrics, weighed by the judge's confidence, in place of one score (GRAPE, 2025)",
   source: { confidence: "note", checked: "a summary; reconstructed, unverified" },
   params,
   build: (p) => ({

@@ -29,12 +29,15 @@ export function windowOf(p: { readonly clipLow: number; readonly clipHigh: numbe
 }
 
 /** Bound c of the loss where the advantage is negative. */
-export const dualClipBound = z
-  .number()
-  .min(1)
-  .max(1000)
-  .nullable()
-  .describe("Bound c of the loss where the advantage is negative, in units of |A|; null = none");
+export function dualClipBound(c: number | null) {
+  return z
+    .number()
+    .min(1)
+    .max(1000)
+    .nullable()
+    .default(c)
+    .describe("Bound c of the loss where the advantage is negative, in units of |A|; null = none");
+}
 
 type Clip = Parameters<typeof windowOf>[0] & { readonly dualClip: number | null };
 

@@ -26,7 +26,7 @@ import { klCoefficient, withReferenceKl } from "./reference.js";
 export const grpoParams = z.strictObject({
   ...groupParams,
   ...clipWindow(0.2, 0.2),
-  dualClip: dualClipBound.default(null),
+  dualClip: dualClipBound(null),
   klCoefficient,
   stdEpsilon,
 });

@@ -27,9 +27,11 @@ import { entropyTerm, klTerm, referenceKlTerm } from "./terms.js";
 const params = z.strictObject({
   ...groupParams,
   ...replayParams.shape,
-  epochs: groupParams.epochs.default(2),
+  epochs: groupParams.epochs.default(2).describe("Passes over each batch"),
   clipEpsilon: clipEpsilon.describe("Half-width ε of the window around the policy at hand"),
-  entropyCoefficient: groupParams.entropyCoefficient.default(0.01),
+  entropyCoefficient: groupParams.entropyCoefficient
+    .default(0.01)
+    .describe("Weight c_e of the entropy bonus"),
   stdEpsilon,
   klCoefficient: z.number().min(0).max(1000).default(0.04).describe("Weight β of both pulls together"),
   klDecayAfter: z.int().min(0).default(50).describe("Batches after which the pull to the reference lets up"),

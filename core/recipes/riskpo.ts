@@ -39,7 +39,7 @@ const level = z.number().positive().max(1);
 const params = z.strictObject({
   ...groupParams,
   ...clipWindow(0.2, 0.2),
-  dualClip: dualClipBound.default(3),
+  dualClip: dualClipBound(3),
   ratio: z
     .enum(["token", "sequence"])
     .default("token")

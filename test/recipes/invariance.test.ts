@@ -44,10 +44,12 @@ const HELD = new Set(["cispo", "nft"]);
 /** They draw rows by chance: another order of rows, another draw. */
 const DRAWN = new Set(["pf-ppo"]);
 
-const recipes: readonly (readonly [string, Recipe])[] = recipeDefinitions.map(({ id }) => [
-  id,
-  resolveRecipe({ id, params: PARAMS[id] ?? {} }),
-]);
+/** Their rows are an episode and its continuations, each of which has its place: branches.test.ts. */
+const BRANCHED = new Set(["brpo", "polychromic"]);
+
+const recipes: readonly (readonly [string, Recipe])[] = recipeDefinitions
+  .filter(({ id }) => !BRANCHED.has(id))
+  .map(({ id }) => [id, resolveRecipe({ id, params: PARAMS[id] ?? {} })]);
 
 /** Scores between 0 and 1, as bnpo wants them, 0 and 1 among them. */
 function groupsFor(recipe: Recipe, seed: number, masked = 0.2): Batch {

@@ -328,3 +328,63 @@ describe("an intake of groups", () => {
     expect(kept.ledger.isVoid(1)).toBe(false);
   });
 });
+
+describe("an intake with a filter", () => {
+  const filter = { reason: "same", keep: (scores: Float64Array) => scores[0] !== scores[1], maxBatches: 3 };
+
+  /** A member of `group` with this return, two steps. */
+  function scored(group: number, number: number, score: number): Rollout {
+    const rollout = smallRollout(member(group, number, { episodeReturn: score }));
+    rollout.columns.rewards[1] = score;
+    return rollout;
+  }
+
+  it("settles groups that it keeps out as filtered, counts them, and tells the returns that were kept out", async () => {
+    const kept = intakeOf({ groupSize: 2, sampler: { batchSteps: 8, filter } });
+    const scores = [
+      [1, 0],
+      [2, 2],
+      [0, 1],
+      [3, 3],
+    ] as const;
+    const answers = scores.flatMap(([a, b], group) => [
+      deliver(kept, scored(group, 0, a)),
+      deliver(kept, scored(group, 1, b)),
+    ]);
+    const batch = await kept.intake.next(never);
+    expect(batch!.rollouts.map(({ group }) => group)).toEqual([0, 0, 2, 2]);
+    expect(batch!.filteredReturns.flatMap((returns) => [...returns])).toEqual([2, 2, 3, 3]);
+    kept.intake.trained(1);
+    expect(kept.ledger.counts).toMatchObject({
+      trained: { rollouts: 4, steps: 8 },
+      filtered: { same: { rollouts: 4, steps: 8 } },
+    });
+    expect(kept.intake.held).toEqual({ rollouts: 0, steps: 0 });
+    expect(kept.ledger.total).toEqual(kept.intake.received);
+    const outcomes = said(kept);
+    expect([100, 101, 200, 201, 300].map((id) => outcomes[id])).toEqual([
+      "same",
+      "same",
+      "trained",
+      "trained",
+      "same",
+    ]);
+    expect(answers.map(({ answer }) => answer)).toEqual(new Array<string>(8).fill("ack"));
+  });
+
+  it("lets groups in as they are once none came for too long, until the next batch", async () => {
+    const notices: string[] = [];
+    const kept = intakeOf({
+      ...{ groupSize: 2, sampler: { batchSteps: 8, filter }, maxPolicyLag: 9 },
+      notice: (message) => notices.push(message),
+    });
+    for (let group = 0; group < 20; group++) for (const one of [0, 1]) deliver(kept, scored(group, one, 0));
+    // Four steps a group: the sixth makes 24, three batches; it and the ones after it enter.
+    expect(kept.ledger.counts.filtered["same"]).toEqual({ rollouts: 10, steps: 20 });
+    expect(notices).toHaveLength(1);
+    expect((await kept.intake.next(never))!.rollouts.map(({ group }) => group)).toEqual([5, 5, 6, 6]);
+    kept.intake.trained(1);
+    for (const one of [0, 1]) deliver(kept, scored(50, one, 0));
+    expect(kept.ledger.counts.filtered["same"]).toEqual({ rollouts: 12, steps: 24 });
+  });
+});
