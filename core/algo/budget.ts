@@ -2,8 +2,8 @@
 import { SkeinError, expectLength } from "../errors.js";
 
 /**
- * Budget relative advantages (Qi et al. 2025, "Optimizing anytime reasoning via budget relative policy optimization"), for G
- * episodes of one group, scored at S splits; r_{i,s} = scores[i·S + s], P_s = probabilities[s]:
+ * Budget relative advantages (Qi et al. 2025, "Optimizing anytime reasoning via budget relative policy optimization"),
+ * for G episodes of one group, scored at S splits; r_{i,s} = scores[i·S + s], P_s = probabilities[s]:
  *
  *   return_{i,s} = Σ_{k≥s} P_k·r_{i,k};  V2_s = mean_i return_{i,s}
  *   V1_{i,s} = (Σ_{j<s} 2^j·r_{i,j} / Σ_{j<s} 2^j)·Σ_{k≥s} P_k, 0 at s = 0

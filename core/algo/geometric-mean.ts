@@ -4,14 +4,14 @@ import { expectOffsets, type LossAndGate } from "./arrays.js";
 import type { ClipEpsilon } from "./surrogates.js";
 
 /**
- * One ratio a row, the geometric mean of its steps' ratios, each clipped before it enters (Zhao et al. 2025, "Geometric-mean
- * policy optimization"; verl):
+ * One ratio a row, the geometric mean of its steps' ratios, each clipped before it enters (Zhao et al. 2025,
+ * "Geometric-mean policy optimization"; verl):
  *
  *   Δ'_t = min(Δ_t, high) where A_t > 0, max(Δ_t, −low) where A_t < 0, 0 where A_t = 0;  ρ_i = exp(Σ m·Δ'_t / L_i)
  *   loss = −A_i·ρ_i at each step of the row, A_i the mean of A_t; gate = −A_i·ρ_i where Δ'_t is not clipped, else 0
  *
- * The gate is ∂loss/∂ℓ_t times L_i, so that seq-mean-token-mean makes it the derivative of mean_i(−A_i·ρ_i). The window is of
- * log-ratios, nats. logprobs, oldLogprobs, advantages, mask [N], offsets [R+1]; writes loss, gate [N].
+ * The gate is ∂loss/∂ℓ_t times L_i, so that seq-mean-token-mean makes it the derivative of mean_i(−A_i·ρ_i). The
+ * window is of log-ratios, nats. logprobs, oldLogprobs, advantages, mask [N], offsets [R+1]; writes loss, gate [N].
  */
 export function geometricMeanClip(
   input: {

@@ -2,12 +2,13 @@
 import { expectLength } from "../errors.js";
 
 /**
- * Polychromic advantages (Hamid et al. 2025, "Polychromic objectives for reinforcement learning") of n rollouts from one state:
+ * Polychromic advantages (Hamid et al. 2025, "Polychromic objectives for reinforcement learning") of n rollouts from
+ * one state:
  *
  *   f(g) = mean_{i∈g} R_i · #distinct_{i∈g} answers / |g|;  A(g) = f(g) − mean over all sets of f
  *
- * A rollout has the mean of A over the sets that it is in; 0 where it is in none. returns, answers [n] (same number = same
- * outcome); sets of rollouts by number, none of them empty → [n].
+ * A rollout has the mean of A over the sets that it is in; 0 where it is in none. returns, answers [n] (same number =
+ * same outcome); sets of rollouts by number, none of them empty → [n].
  */
 export function polychromicAdvantages(
   returns: Float64Array,

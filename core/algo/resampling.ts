@@ -2,9 +2,9 @@
 import { SkeinError } from "../errors.js";
 
 /**
- * Policy filtration (Shen & Zhang 2024, PF-PPO): `best` all to the best · `best-random` half to the best, half to the others
- * evenly · `best-worst` half to the best, half to the worst. verl's: `pow` |score|^power · `max-min` 1 to the largest and
- * the smallest, else 0 · `max-random` 0.4 to the largest, 0.1 to each of the others.
+ * Policy filtration (Shen & Zhang 2024, PF-PPO): `best` all to the best · `best-random` half to the best, half to the
+ * others evenly · `best-worst` half to the best, half to the worst. verl's: `pow` |score|^power · `max-min` 1 to the
+ * largest and the smallest, else 0 · `max-random` 0.4 to the largest, 0.1 to each of the others.
  */
 export type Resampling = "best" | "best-random" | "best-worst" | "pow" | "max-min" | "max-random";
 
@@ -12,8 +12,8 @@ export type Resampling = "best" | "best-random" | "best-worst" | "pow" | "max-mi
 const LEAST = 1e-8;
 
 /**
- * Probability of each row in one draw, [R]. Equal scores are treated alike: they share what falls to the best, the worst or
- * the others; where all are equal so are the probabilities.
+ * Probability of each row in one draw, [R]. Equal scores are treated alike: they share what falls to the best, the
+ * worst or the others; where all are equal so are the probabilities.
  */
 export function resamplingProbabilities(scores: Float64Array, kind: Resampling, power: number): Float64Array {
   const max = scores.reduce((a, b) => Math.max(a, b), -Infinity);

@@ -1,16 +1,19 @@
 /**
- * Budget relative policy optimisation (Qi et al. 2025, AnytimeReasoner, arXiv:2505.13438): what an episode has reached by each
- * of several budgets is probed by short continuations from there, and credit goes to the steps that led from one budget to the next.
+ * Budget relative policy optimisation (Qi et al. 2025, AnytimeReasoner, arXiv:2505.13438): what an episode has reached
+ * by each of several budgets is probed by short continuations from there, and credit goes to the steps that led from
+ * one budget to the next.
  *
- *   r_s = mean score of the probes at split s (the rewards before it and the probe's own), of the last split the episode's
- *   A_s as in core/algo/budget.ts, for the steps between split s − 1 and split s; P_s uniform, linear (∝ s + 1) or base (the last)
+ *   r_s = mean score of the probes at split s (rewards before it and the probe's own); at the last, the episode's
+ *   A_s as in core/algo/budget.ts, for the steps between split s − 1 and split s
+ *   P_s uniform, linear (∝ s + 1) or base (all on the last)
  *   probes: A = r − mean of the probes at the same split (one probe each: of the group's)
  *   loss = token-mean of ppoClip(ρ_t, A_t)
  *
- * Budgets are steps of the episode, and its end is the last split; where it ends before a budget its own score stands for the
- * probes'. Paper: four budgets, four probes of 128 tokens each. Traps: the probes' steps count towards batchSteps, and against
- * the episode's in the mean; scores are sums of rewards. One split (no budget reached) is Dr. GRPO's advantage. Source confidence: exact (the
- * authors' code), carried over from summaries of a thought to continuations of an episode.
+ * Budgets are steps of the episode, and its end is the last split; where it ends before a budget its own score stands
+ * for the probes'. Paper: four budgets, four probes of 128 tokens each. Traps: the probes' steps count towards
+ * batchSteps, and against the episode's in the mean; scores are sums of rewards. One split (no budget reached) is Dr.
+ * GRPO's advantage. Source confidence: derived from the authors' code, carried over from summaries of a thought to
+ * continuations of an episode.
  */
 import { z } from "zod";
 import { tokenMean } from "../algo/aggregate.js";

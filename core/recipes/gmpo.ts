@@ -1,6 +1,6 @@
 /**
- * Geometric-mean policy optimisation (Zhao et al. 2025, arXiv:2507.20673): GRPO with the geometric mean of a row's ratios in
- * place of their arithmetic mean, so that a single outlier moves little, and with a window that can be wide.
+ * Geometric-mean policy optimisation (Zhao et al. 2025, arXiv:2507.20673): GRPO with the geometric mean of a row's
+ * ratios in place of their arithmetic mean, so that a single outlier moves little, and with a window that can be wide.
  *
  *   ρ_i = exp(mean_t Δ'_t), Δ' = Δ clipped to ±0.4 on the side that A pushes to; loss = mean_i(−A_i·ρ_i), A_i as in GRPO
  *

@@ -1,4 +1,4 @@
-/** PPO on groups, on rows drawn again by score: `ppo` changed by the modifier `pf-ppo`, which has formula, defaults and traps. */
+/** PPO on rows drawn again: `ppo` changed by the modifier `pf-ppo`, which has formula, defaults and traps. */
 import { z } from "zod";
 import { filtration, filtrationParams } from "./modifiers/pf-ppo.js";
 import { ppo, ppoParams } from "./ppo.js";

@@ -1,15 +1,16 @@
 /**
- * Polychromic PPO (Hamid et al. 2025, arXiv:2509.25424): from states of an episode many continuations are played, and sets of
- * them are scored for their return and for how different they end, so that a policy keeps more than one way.
+ * Polychromic PPO (Hamid et al. 2025, arXiv:2509.25424): from states of an episode many continuations are played, and
+ * sets of them are scored for their return and for how different they end, so that a policy keeps more than one way.
  *
  *   f(g) = mean_{i∈g} R_i · #distinct ends in g / n;  A = f(g) − mean over the sets of f, for the first `window` steps of
  *   each continuation in g; GAE for all other steps
  *   loss = mean ppoClip(ρ, Â) + c_v·value loss − c_e·H + β·KL(π_sealed ‖ π), exact
  *
- * R = (score − minScore)/(maxScore − minScore) of the continuation. Sets: the continuations shuffled and cut into runs of n, `partitions` times; one in
- * several sets has the mean of their advantages. Ends are the same where their final observations are, or the counter `answer`. Paper: 8 continuations,
- * n = 4, 2 states. Traps: R must lie in [0, 1]; a set of one is never diverse; the set's advantage is not on the scale of GAE's
- * (normalizeAdvantages mixes the two). Source confidence: note (summaries; window and averaging after reproductions).
+ * R = (score − minScore)/(maxScore − minScore) of the continuation. Sets: the continuations shuffled and cut into runs
+ * of n, `partitions` times; one in several sets has the mean of their advantages. Ends are the same where their final
+ * observations are, or the counter `answer`. Paper: 8 continuations, n = 4, 2 states. Traps: R must lie in [0, 1]; a
+ * set of one is never diverse; the set's advantage is not on the scale of GAE's (normalizeAdvantages mixes the two).
+ * Source confidence: note (summaries; window and averaging after reproductions).
  */
 import { z } from "zod";
 import { tokenMean } from "../algo/aggregate.js";

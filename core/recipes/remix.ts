@@ -1,14 +1,15 @@
 /**
- * Mix-policy proximal policy gradient (Liang et al. 2025, ReMix, arXiv:2507.06892): rows of the last two policies are used
- * again, in a window around where the policy at hand is and not around 1, under a pull to two policies.
+ * Mix-policy proximal policy gradient (Liang et al. 2025, ReMix, arXiv:2507.06892): rows of the last two policies are
+ * used again, in a window around where the policy at hand is and not around 1, under a pull to two policies.
  *
  *   r_t = exp(ℓ − ℓ^b), c_t = exp(ℓ^k − ℓ^b); loss = −min(r·A, clip(r, c − ε, c + ε)·A)
  *        + β·[λ·k3(π ‖ π_ref) + (1 − λ)·k3(π ‖ π_k)] − c_e·H;  λ(t) = max(1 − 0.1·⌈max(t − 50, 0)/10⌉, 0.5)
  *
- * ℓ^b of the policy that acted, ℓ^k of the weights that seal the batch; t counts batches, A as in GRPO. On new rows c ≈ 1. Share 0.4 of two
- * batches, two epochs. The paper's reincarnation (the reference becomes the policy of step T) is `reference.refreshEvery` of the run file, which
- * comes back every T versions and leaves optimiser and replay as they are. Traps: the paper's second pull is to the policy before the
- * last update, here to the last; β and c_e are not the paper's. Source confidence: note.
+ * ℓ^b of the policy that acted, ℓ^k of the weights that seal the batch; t counts batches, A as in GRPO. On new rows c
+ * ≈ 1. Share 0.4 of two batches, two epochs. The paper's reincarnation (the reference becomes the policy of step T) is
+ * `reference.refreshEvery` of the run file, which comes back every T versions and leaves optimiser and replay as they
+ * are. Traps: the paper's second pull is to the policy before the last update, here to the last; β and c_e are not the
+ * paper's. Source confidence: note.
  */
 import { z } from "zod";
 import { seqMeanTokenMean } from "../algo/aggregate.js";

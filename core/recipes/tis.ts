@@ -1,4 +1,4 @@
-/** GRPO with truncated importance weights: `grpo` changed by the modifier `tis`, which has formula, defaults and traps. */
+/** GRPO with importance weights: `grpo` changed by the modifier `tis`, which has formula, defaults and traps. */
 import { z } from "zod";
 import { grpo, grpoParams } from "./grpo.js";
 import { tis, tisParams } from "./modifiers/tis.js";

@@ -5,7 +5,8 @@
  *   keep ⇔ std of the group's scores > 0
  *
  * What is kept out appears as filtered in the books. Trap: where hardly any group differs a batch would never be full;
- * after maxFilteredBatches batches' worth of steps groups enter as they are, with a notice. Source confidence: exact (verl).
+ * after maxFilteredBatches batches' worth of steps groups enter as they are, with a notice. Source confidence: exact
+ * (verl).
  */
 import { z } from "zod";
 import { maxFilteredBatches, scoresDiffer } from "../filters.js";

@@ -1,7 +1,8 @@
 /**
  * A bonus for the policy's entropy: loss −= c_e·mean H, the exact entropy of each step's distribution.
  *
- * Trap: c_e is in units of the loss, so it means more where advantages are small. Source confidence: exact (Mnih et al. 2016).
+ * Trap: c_e is in units of the loss, so it means more where advantages are small. Source confidence: exact (Mnih et
+ * al. 2016).
  */
 import { z } from "zod";
 import { entropyCoefficient } from "../params.js";

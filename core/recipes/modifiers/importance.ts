@@ -78,8 +78,8 @@ function weigh(when: Derive["when"], { level, bound, normalize: batchNormalize }
 const takesRatio = ({ needs }: Pick<Term, "needs">): boolean => needs.includes("oldLogprobs");
 
 /**
- * Every term that takes a ratio to the old policy is weighed, and takes it to the proximal one. `by` is the modifier's id.
- * Throws RECIPE_INVALID where there is no such term, or somebody else has set the old policy already.
+ * Every term that takes a ratio to the old policy is weighed, and takes it to the proximal one. `by` is the modifier's
+ * id. Throws RECIPE_INVALID where there is no such term, or somebody else has set the old policy already.
  */
 export function corrected(recipe: Recipe, by: string, correction: Correction): Recipe {
   if (!recipe.terms.some(takesRatio)) {

@@ -5,9 +5,10 @@
  *   rows ~ Multinomial(R, p), p of each group's or the batch's scores: best (1, 0, …), best-random (½, ½/(n−1), …),
  *   best-worst (½, 0, …, ½), pow ∝ |score|^power, max-min ∝ 1 for both ends, max-random ∝ 0.4 for the largest, 0.1 else
  *
- * Drawn last, after advantages: those are of the rows that came in. As many rows as came in, from each group as many as
- * it had. Traps: a fragment's score is that of the fragment, not of its episodes; choose the filter whose drawn scores agree best with the
- * true ones. Source confidence: exact (the paper's text; verl for pow, max-min, max-random, over the batch).
+ * Drawn last, after advantages: those are of the rows that came in. As many rows as came in, from each group as many
+ * as it had. Traps: a fragment's score is that of the fragment, not of its episodes; choose the filter whose drawn
+ * scores agree best with the true ones. Source confidence: exact (the paper's text; verl for pow, max-min, max-random,
+ * over the batch).
  */
 import { z } from "zod";
 import { drawFrom, resamplingProbabilities } from "../../algo/resampling.js";
@@ -21,7 +22,12 @@ export const filtrationParams = z.strictObject({
     .enum(["best", "best-random", "best-worst", "pow", "max-min", "max-random"])
     .default("best-random")
     .describe("Which rows are drawn more often, by their scores"),
-  resamplingPower: z.number().positive().max(100).default(2).describe("Exponent of the size of a score, for pow"),
+  resamplingPower: z
+    .number()
+    .positive()
+    .max(100)
+    .default(2)
+    .describe("Exponent of the size of a score, for pow"),
   resampleWithin: z
     .enum(["group", "batch"])
     .default("group")

@@ -3,8 +3,8 @@
  *
  *   loss += β·agg(k3), k3 = e^{−D} + D − 1, D = ℓ − ℓ^r
  *
- * β = 0.04 as in DeepSeekMath. Traps: k3's gradient is not that of the KL (k2's is); rows count as the aggregator says, not as
- * the policy's term does unless both are the same. Source confidence: exact (verl).
+ * β = 0.04 as in DeepSeekMath. Traps: k3's gradient is not that of the KL (k2's is); rows count as the aggregator
+ * says, not as the policy's term does unless both are the same. Source confidence: exact (verl).
  */
 import { z } from "zod";
 import { seqMeanTokenMean, tokenMean } from "../../algo/aggregate.js";
