@@ -67,11 +67,6 @@ export const meanReturn: Measure = {
   },
 };
 
-/** Mean over the run's batches of a number that the learner reports. */
-export function meanStat(name: string, stat: string, digits: number): Measure {
-  return { name, digits, of: (run) => mean(run.flatMap(({ stats }) => stats[stat] ?? [])) };
-}
-
 export const returnCurve: Study["curve"] = {
   title: "mean return of the last 100 episodes",
   of: ({ meanReturn100 }) => meanReturn100,

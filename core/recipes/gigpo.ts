@@ -55,8 +55,8 @@ const params = z.strictObject({
     .default(0.1)
     .describe("Taken from score and return of a step whose action was invalid, in units of reward"),
   aggregation: z
-    .enum(["tokenMean", "seqMeanTokenMean"])
-    .default("tokenMean")
+    .enum(["token-mean", "seq-mean-token-mean"])
+    .default("token-mean")
     .describe("Every step counts the same, or every row"),
   maxFilteredBatches,
   dynamic: z.boolean().default(false).describe("Keep groups of equal scores out of batches"),
@@ -117,7 +117,7 @@ export const gigpo: RecipeDefinition<GigpoParams> = {
       id: "gigpo",
       advantages: gigpoAdvantages(p),
       surrogate: ppoClip(windowOf(p)),
-      aggregator: p.aggregation === "tokenMean" ? tokenMean() : seqMeanTokenMean(),
+      aggregator: p.aggregation === "token-mean" ? tokenMean() : seqMeanTokenMean(),
       window: windowOf(p),
     });
     return {
