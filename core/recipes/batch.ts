@@ -12,10 +12,11 @@ export type StepInputs = Required<Pick<EngineInputs, "steps" | "observations" | 
 
 /**
  * N steps in R ragged rows. Always present: step columns `rewards`, `behaviorLogprobs` (of the policy that acted),
- * `oldLogprobs` (those that ratios are taken to: the same, unless a derive says otherwise), `versions` (of the policy that
- * acted), `policyLags` (how many versions older that is than the weights at hand); row columns `trajectory` (same number = same trajectory in the whole fleet), `group` (same number = same task and
- * initial state), `member`, `task` (same number = same task), `score` (sum of the row's rewards), `truncated`. Beside them
- * whatever actors emitted: step extras and row counters that all rollouts have.
+ * `oldLogprobs` (those that ratios are taken to: the same, unless a derive says otherwise), `versions` (of the policy
+ * that acted), `policyLags` (how many versions older that is than the weights at hand); row columns `trajectory` (same
+ * number = same trajectory in the whole fleet), `group` (same number = same task and initial state), `member`, `task`
+ * (same number = same task), `score` (sum of the row's rewards), `truncated`. Beside them whatever actors emitted: step
+ * extras and row counters that all rollouts have.
  */
 export interface Batch {
   /** [R+1] */

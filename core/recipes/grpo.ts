@@ -6,7 +6,8 @@
  *
  * Traps: 1/L_i favours long wrong rows and the division by std easy and hard tasks (dr-grpo has neither); verl's
  * default aggregation is token-mean. β = 0 here, so that no reference policy is needed (0.04 in the paper, 0.001 in
- * verl); verl also bounds the loss where A < 0 (dualClip 3). Source confidence: exact (verl).
+ * verl); verl also bounds the loss where A < 0 (dualClip 3). The form with a reward for every step of reasoning is not here.
+ * Source confidence: exact (verl).
  */
 import { z } from "zod";
 import { seqMeanTokenMean } from "../algo/aggregate.js";

@@ -7,7 +7,8 @@
  *
  * The answer of a row is its counter `answer`, NaN = none, which is like no other; without that counter it is the final
  * observation. Traps: log G bounds SE, so α > 1 may turn the linear f negative; a review of the paper gives −(1/K)·Σ
- * log p_c in place of SE. Source confidence: from a review and others' code.
+ * log p_c in place of SE. The exponential and focal weights are not here.
+ * Source confidence: from a review and others' code.
  */
 import { z } from "zod";
 import { seqMeanTokenSumNorm } from "../algo/aggregate.js";

@@ -101,6 +101,7 @@ export class MemberPlayer {
       const slot = branching.slotOf(at);
       if (slot !== null) wanted.push({ instance, branching, slot, at });
     }
+    if (wanted.length === 0) return;
     await this.sparing(
       (k) => wanted[k]!.instance,
       wanted.length,

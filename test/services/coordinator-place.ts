@@ -46,6 +46,7 @@ export class Place {
   private store!: Store;
   private transport!: Transport;
   private ms = 0;
+  private alive = true;
 
   private constructor(
     private readonly run: Tree,
@@ -61,13 +62,17 @@ export class Place {
   }
 
   /** As a crash would: nothing is written down any more. */
+  /** Once is enough. */
   async kill(): Promise<void> {
+    if (!this.alive) return;
+    this.alive = false;
     await this.transport.close();
     this.store.close();
   }
 
   async restart(run: Tree = {}): Promise<void> {
     await this.kill();
+    this.alive = true;
     await this.start(run);
   }
 

@@ -1,62 +1,18 @@
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { describe, expect, it } from "vitest";
 import type { BranchPlan, RolloutRequest } from "../../core/types.js";
-import { taskOrder, uniformAllocator, type Allocator } from "../../services/coordinator/allocator.js";
-import type { GroupHook, SealedGroup } from "../../services/coordinator/group-hook.js";
-import type { HistorySnapshot } from "../../services/coordinator/history.js";
-import { SqlHistory } from "../../services/coordinator/history.js";
 import type { Outcome } from "../../core/transport/transport.js";
+import { uniformAllocator } from "../../services/coordinator/allocator.js";
+import type { HistorySnapshot } from "../../services/coordinator/history.js";
 import { readBooks } from "../../services/coordinator/read-books.js";
-import { Store } from "../../services/coordinator/store.js";
 import { outcome, Place } from "./coordinator-place.js";
-import type { Method } from "../../services/coordinator/dispatch.js";
+import { ended, everything, GROUPS, GROUPS_RUN, placesOfTests, workingGroups } from "./coordinator-places.js";
 
-let folder: string;
-const places: Place[] = [];
-
-beforeEach(() => {
-  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
-  folder = mkdtempSync(join(tmpdir(), "skein-groups-"));
-});
-
-afterEach(async () => {
-  await Promise.all(places.splice(0).map((place) => place.kill()));
-  rmSync(folder, { recursive: true, force: true });
-  vi.useRealTimers();
-});
-
-const GROUPS = { size: 3, tasks: 5, deadlineSeconds: 20, maxAttempts: 2 };
-
-/** A batch of 30 steps; a member counts as 10 steps until one is known, so a group of three is a batch. */
-const RUN = {
-  groups: GROUPS,
-  recipe: { params: { batchSteps: 30 } },
-  actors: { processes: 2, environments: 2, fragmentSteps: 10 },
-  coordinator: { leaseSeconds: 600 },
-};
-
-async function working(run: object = {}, method: Method = {}) {
-  const place = await Place.open({ ...RUN, ...run }, join(folder, "coordinator.db"), method);
-  places.push(place);
-  const learner = await place.learner();
-  const actors = [await place.actor("a"), await place.actor("b")] as const;
-  return { place, learner, actors };
-}
-
-/** Each member of the next groups, until there is no room. */
-async function everything(place: Place, leaseId: string): Promise<readonly RolloutRequest[]> {
-  return (await place.acquire(leaseId, 0, { capacity: 100 })).requests;
-}
-
-const ended = (length: number, episodeReturn = length) => ({
-  ...{ steps: length, episodeLength: length, episodeReturn },
-});
+const places = placesOfTests("groups");
+const NOTHING_KNOWN: HistorySnapshot = { tasks: 0, of: () => null };
 
 describe("the groups of a run", () => {
   it("have members that share task and initial state, whoever collects them", async () => {
-    const { place, actors } = await working();
+    const { place, actors } = await workingGroups(places);
     const first = (await place.acquire(actors[0], 0, { capacity: 2 })).requests;
     const second = (await place.acquire(actors[1], 1, { capacity: 2 })).requests;
     const members = [...first, ...second];
@@ -74,7 +30,7 @@ describe("the groups of a run", () => {
   });
 
   it("are begun while there is room for them, each whole, with the lengths that members have had", async () => {
-    const { place, learner, actors } = await working();
+    const { place, learner, actors } = await workingGroups(places);
     const members = await everything(place, actors[0]);
     // Two batches of 30 steps may be under way; a group counts as 30.
     expect(members.map(({ group }) => group)).toEqual([1, 1, 1, 2, 2, 2]);
@@ -91,7 +47,10 @@ describe("the groups of a run", () => {
 
   it("are begun a bundle at a time where batches are of bundles, however long members turn out to be", async () => {
     const recipe = { id: "riskpo", params: { batchSteps: 30, bundleGroups: 5 } };
-    const { place, learner, actors } = await working({ recipe, staleness: { maxPolicyLag: 0 } });
+    const { place, learner, actors } = await workingGroups(places, {
+      recipe,
+      staleness: { maxPolicyLag: 0 },
+    });
     const report = (
       of: readonly RolloutRequest[],
       verdict: Outcome["verdict"],
@@ -116,7 +75,7 @@ describe("the groups of a run", () => {
   });
 
   it("are begun with the lengths that members have had lately, for policies change them", async () => {
-    const { place, learner, actors } = await working();
+    const { place, learner, actors } = await workingGroups(places);
     const settleAll = async (length: number, version: number): Promise<number> => {
       const members = await everything(place, actors[0]);
       const outcomes = members.map(({ requestId }) =>
@@ -132,7 +91,7 @@ describe("the groups of a run", () => {
   });
 
   it("are issued again where they were lost, to the next who asks and before anything else", async () => {
-    const { place, actors } = await working();
+    const { place, actors } = await workingGroups(places);
     const members = await everything(place, actors[0]);
     await place.control.leave({ leaseId: actors[0] });
     const again = (await place.acquire(actors[1], 3, { capacity: 6 })).requests;
@@ -145,7 +104,7 @@ describe("the groups of a run", () => {
   });
 
   it("have lost members issued again though there is no room for new ones: else none would be whole", async () => {
-    const { place, learner, actors } = await working();
+    const { place, learner, actors } = await workingGroups(places);
     const members = await everything(place, actors[0]);
     const [lost, ...rest] = members as [RolloutRequest, ...RolloutRequest[]];
     const held = rest.map(({ requestId }) => outcome(requestId, "held", ended(100)));
@@ -156,24 +115,24 @@ describe("the groups of a run", () => {
   });
 
   it("are sealed when the learner has every member, and settled when it has trained them", async () => {
-    const { place, learner, actors } = await working();
+    const { place, learner, actors } = await workingGroups(places);
     const members = (await everything(place, actors[0])).slice(0, 3);
     const held = members.map(({ requestId }) => outcome(requestId, "held", ended(7)));
     await place.report(learner, { outcomes: held.slice(0, 2) });
     expect(await place.metric("sealed_groups_total")).toBe(0);
     await place.report(learner, { outcomes: held.slice(2) });
     expect(await place.metric("sealed_groups_total")).toBe(1);
-    expect(readBooks(folder).groups).toEqual({ open: 1, sealed: 1, void: 0 });
+    expect(readBooks(places.folder).groups).toEqual({ open: 1, sealed: 1, void: 0 });
     const trained = members.map(({ requestId }) => outcome(requestId, "trained", ended(7)));
     await place.report(learner, { policyVersion: 1, outcomes: trained });
     await place.report(learner, { policyVersion: 1, checkpointVersion: 1 });
     expect(await place.metric("sealed_groups_total")).toBe(1);
-    expect(readBooks(folder).groups).toEqual({ open: 1, sealed: 1, void: 0 });
+    expect(readBooks(places.folder).groups).toEqual({ open: 1, sealed: 1, void: 0 });
     expect(await place.columns()).toEqual({ submitted: 6, trained: 3, inFlight: 3 });
   });
 
   it("are void whole at their deadline; the learner is told until it has dropped what it holds", async () => {
-    const { place, learner, actors } = await working();
+    const { place, learner, actors } = await workingGroups(places);
     const members = (await everything(place, actors[0])).slice(0, 3);
     const [there, late, never] = members as [RolloutRequest, RolloutRequest, RolloutRequest];
     const reply = await place.report(learner, { outcomes: [outcome(there.requestId, "held", ended(7))] });
@@ -209,7 +168,7 @@ describe("the groups of a run", () => {
   });
 
   it("leave a record of the members that they did without: how long they were, and became", async () => {
-    const { place, learner, actors } = await working();
+    const { place, learner, actors } = await workingGroups(places);
     const members = (await everything(place, actors[0])).slice(0, 3);
     const [there, late, never] = members as [RolloutRequest, RolloutRequest, RolloutRequest];
     await place.report(learner, { outcomes: [outcome(there.requestId, "held", ended(7))] });
@@ -220,7 +179,7 @@ describe("the groups of a run", () => {
     await place.pass(20);
     place.coordinator.tick();
     await place.report(learner, { outcomes: [outcome(late.requestId, "held", ended(512))] });
-    const stragglers = readBooks(folder).stragglers.filter(({ group }) => group === 1);
+    const stragglers = readBooks(places.folder).stragglers.filter(({ group }) => group === 1);
     expect(stragglers.map(({ member, attempt, steps, final }) => [member, attempt, steps, final])).toEqual([
       [2, 1, 900, 0],
       [1, 1, 512, 1],
@@ -233,7 +192,7 @@ describe("the groups of a run", () => {
   });
 
   it("are void once a member was lost as often as it may be", async () => {
-    const { place, learner, actors } = await working();
+    const { place, learner, actors } = await workingGroups(places);
     const members = (await everything(place, actors[0])).slice(0, 3);
     const unlucky = members[1]!;
     await place.report(learner, { outcomes: [outcome(members[0]!.requestId, "held", ended(7))] });
@@ -250,20 +209,20 @@ describe("the groups of a run", () => {
   });
 
   it("are sealed after all where the learner had trained them before it heard that they were void", async () => {
-    const { place, learner, actors } = await working();
+    const { place, learner, actors } = await workingGroups(places);
     const members = (await everything(place, actors[0])).slice(0, 3);
     await place.pass(20);
     place.coordinator.tick();
     const trained = members.map(({ requestId }) => outcome(requestId, "trained", ended(7)));
     const reply = await place.report(learner, { policyVersion: 1, outcomes: trained });
     expect(reply.voidedGroups).toEqual([]);
-    expect(readBooks(folder).groups).toEqual({ open: 0, sealed: 1, void: 1 });
+    expect(readBooks(places.folder).groups).toEqual({ open: 0, sealed: 1, void: 1 });
     expect(await place.columns()).toEqual({ submitted: 6, trained: 3, "failed(deadline)": 3 });
   });
 
   it("have the branches of the method, as they were granted, after a restart too", async () => {
     const branches: BranchPlan = { at: [2, 9], states: 2, count: 4, maxSteps: 6 };
-    const { place, actors } = await working({}, { branches });
+    const { place, actors } = await workingGroups(places, {}, { branches });
     const members = await everything(place, actors[0]);
     // A member counts as an episode and eight branches of 10 steps: one group is far more than a batch.
     expect(members.map(({ group }) => group)).toEqual([1, 1, 1, 2, 2, 2]);
@@ -279,13 +238,13 @@ describe("the groups of a run", () => {
   });
 
   it("have no branches where the method has none", async () => {
-    const { place, actors } = await working();
+    const { place, actors } = await workingGroups(places);
     for (const { branches } of await everything(place, actors[0])) expect(branches).toBeNull();
   });
 
   it("are not begun with branches that cannot be played", async () => {
     const branches: BranchPlan = { at: "random", states: 2, count: 0, maxSteps: 6 };
-    const opening = Place.open(RUN, null, { branches });
+    const opening = Place.open(GROUPS_RUN, null, { branches });
     await expect(opening).rejects.toMatchObject({
       code: "RECIPE_INVALID",
       message: "branches: expected at least one branch from each state, got 0",
@@ -293,7 +252,7 @@ describe("the groups of a run", () => {
   });
 
   it("go on after a restart, with their time anew", async () => {
-    const { place, learner, actors } = await working();
+    const { place, learner, actors } = await workingGroups(places);
     const members = await everything(place, actors[0]);
     await place.report(learner, { outcomes: [outcome(members[0]!.requestId, "held", ended(10))] });
     const failed = [{ requestId: members[1]!.requestId, reason: "environment" }];
@@ -302,17 +261,17 @@ describe("the groups of a run", () => {
     await place.restart();
     await place.pass(19);
     place.coordinator.tick();
-    expect(readBooks(folder).groups).toEqual({ open: 2, sealed: 0, void: 0 });
+    expect(readBooks(places.folder).groups).toEqual({ open: 2, sealed: 0, void: 0 });
     await place.pass(1);
     place.coordinator.tick();
-    expect(readBooks(folder).groups).toEqual({ open: 0, sealed: 0, void: 2 });
+    expect(readBooks(places.folder).groups).toEqual({ open: 0, sealed: 0, void: 2 });
     // What is held of a void group is pending until the learner has dropped it: 10 of 60 steps.
     const next = await everything(place, actors[0]);
     expect(next.map(({ group }) => group)).toEqual([3, 3, 3, 4, 4, 4]);
   });
 
   it("are open again where the learner that had them is gone, and void where it had trained them", async () => {
-    const { place, learner, actors } = await working();
+    const { place, learner, actors } = await workingGroups(places);
     const members = await everything(place, actors[0]);
     const [first, second] = [members.slice(0, 3), members.slice(3, 6)];
     const outcomes = [
@@ -320,166 +279,26 @@ describe("the groups of a run", () => {
       ...second.map(({ requestId }) => outcome(requestId, "held", ended(10))),
     ];
     await place.report(learner, { policyVersion: 1, outcomes });
-    expect(readBooks(folder).groups).toEqual({ open: 0, sealed: 2, void: 0 });
+    expect(readBooks(places.folder).groups).toEqual({ open: 0, sealed: 2, void: 0 });
     const next = await place.learner({ incarnation: "b" });
-    expect(readBooks(folder).groups).toEqual({ open: 1, sealed: 0, void: 1 });
+    expect(readBooks(places.folder).groups).toEqual({ open: 1, sealed: 0, void: 1 });
     // Delivered again, it is sealed again; what was lost for good is not issued again.
     await place.report(next, {
       outcomes: second.map(({ requestId }) => outcome(requestId, "held", ended(10))),
     });
-    expect(readBooks(folder).groups).toEqual({ open: 0, sealed: 1, void: 1 });
+    expect(readBooks(places.folder).groups).toEqual({ open: 0, sealed: 1, void: 1 });
     expect(await place.columns()).toEqual({ submitted: 6, inFlight: 3, "failed(rolledBack)": 3 });
     expect(await everything(place, actors[0])).toMatchObject([{ group: 3 }, { group: 3 }, { group: 3 }]);
   });
 
   it("wait for a seat without a deadline until the first member is granted", async () => {
-    const { place } = await working();
+    const { place } = await workingGroups(places);
     await place.pass(1000);
     place.coordinator.tick();
     const actor = await place.actor("c");
     await place.learner();
     await everything(place, actor);
     place.coordinator.tick();
-    expect(readBooks(folder).groups).toEqual({ open: 2, sealed: 0, void: 0 });
-  });
-});
-
-const NOTHING_KNOWN: HistorySnapshot = { tasks: 0, of: () => null };
-
-describe("a uniform allocator", () => {
-  it("chooses each task as often as any other, the same for the same group whenever it is asked", () => {
-    const tasks = 7;
-    const counts = new Map<string, number>();
-    const allocator = uniformAllocator(3, tasks);
-    const groups = 7000;
-    for (let group = 1; group <= groups; group++) {
-      const { task, seed } = allocator.next(group, NOTHING_KNOWN);
-      expect(allocator.next(group, NOTHING_KNOWN)).toEqual({ task, seed });
-      counts.set(task, (counts.get(task) ?? 0) + 1);
-    }
-    expect([...counts.keys()].sort()).toEqual(Array.from({ length: tasks }, (_, k) => `task-${k}`));
-    // χ² with 6 degrees of freedom: above 22.5 once in a thousand; the seed is fixed.
-    const expected = groups / tasks;
-    const chi2 = [...counts.values()].reduce((sum, n) => sum + (n - expected) ** 2 / expected, 0);
-    expect(chi2).toBeLessThan(22.5);
-  });
-
-  it("gives a task one initial state, and other runs others", () => {
-    expect(taskOrder(1, 4)).toEqual(taskOrder(1, 4));
-    expect(taskOrder(1, 4).seed).not.toBe(taskOrder(2, 4).seed);
-    expect(taskOrder(1, 4).seed).not.toBe(taskOrder(1, 5).seed);
-  });
-});
-
-describe("a group hook", () => {
-  it("is asked once for each sealed group, and what it orders is collected before anything else", async () => {
-    const asked: SealedGroup[] = [];
-    const hook: GroupHook = {
-      sealed: (group) => {
-        asked.push(group);
-        return group.group === 1 ? [taskOrder(1, 77)] : [];
-      },
-    };
-    const { place, learner, actors } = await working({}, { hook });
-    const members = await everything(place, actors[0]);
-    const held = members
-      .slice(0, 3)
-      .map(({ requestId }, k) => outcome(requestId, "held", ended(10, 100 + k)));
-    await place.report(learner, { outcomes: held });
-    expect(asked).toHaveLength(1);
-    expect(asked[0]).toMatchObject({
-      ...{ group: 1, task: members[0]!.task, seed: members[0]!.seed },
-      members: [0, 1, 2].map((member) => ({
-        member,
-        steps: 10,
-        episodeReturn: 100 + member,
-        episodeLength: 10,
-      })),
-    });
-    // There is no room for more groups, but what follows has been decided.
-    const follow = await everything(place, actors[1]);
-    expect(follow).toHaveLength(3);
-    for (const request of follow) {
-      expect(request).toMatchObject({ group: 3, task: "task-77", seed: taskOrder(1, 77).seed });
-    }
-    // Neither a repeat nor another learner makes it follow once more.
-    await place.report(learner, { outcomes: held });
-    const next = await place.learner({ incarnation: "b" });
-    await place.report(next, { outcomes: held });
-    expect(asked).toHaveLength(1);
-  });
-
-  it("loses nothing of what it ordered when the coordinator is killed", async () => {
-    const hook: GroupHook = { sealed: ({ group }) => (group === 1 ? [taskOrder(1, 77)] : []) };
-    const { place, learner, actors } = await working({}, { hook });
-    const members = await everything(place, actors[0]);
-    const held = members.slice(0, 3).map(({ requestId }) => outcome(requestId, "held", ended(10)));
-    await place.report(learner, { outcomes: held });
-    await place.restart();
-    const follow = await everything(place, actors[1]);
-    expect(follow).toMatchObject([{ task: "task-77" }, { task: "task-77" }, { task: "task-77" }]);
-  });
-});
-
-describe("the history of tasks", () => {
-  it("has mean and variance of returns and lengths as plain sums give them", () => {
-    const history = new SqlHistory(Store.open(null));
-    const returns = [3, -1, 4, 1, -5, 9, 2, 6];
-    const lengths = returns.map((value) => 10 + value * value);
-    returns.forEach((value, k) => {
-      history.countAttempt("task-1");
-      history.record("task-1", value, lengths[k]!);
-      // Batches begin at any time.
-      if (k % 3 === 2) history.advance();
-    });
-    history.advance();
-    const mean = (values: readonly number[]) => values.reduce((a, b) => a + b, 0) / values.length;
-    const variance = (values: readonly number[]) =>
-      values.reduce((sum, value) => sum + (value - mean(values)) ** 2, 0) / (values.length - 1);
-    const known = history.snapshot.of("task-1")!;
-    expect(known.attempts).toBe(8);
-    for (const [moments, values] of [
-      [known.returns, returns],
-      [known.lengths, lengths],
-    ] as const) {
-      expect(moments.count).toBe(8);
-      expect(moments.mean).toBeCloseTo(mean(values), 12);
-      expect(moments.variance).toBeCloseTo(variance(values), 10);
-    }
-    expect(history.snapshot.of("task-2")).toBeNull();
-    expect(history.snapshot.tasks).toBe(1);
-  });
-
-  it("holds still while a batch is collected, and has all of it when the next begins", async () => {
-    const known: (number | undefined)[] = [];
-    const allocator: Allocator = {
-      next: (_group, history) => {
-        known.push(history.of("task-0")?.returns.count);
-        return taskOrder(1, 0);
-      },
-    };
-    const { place, learner, actors } = await working({}, { allocator });
-    const members = await everything(place, actors[0]);
-    const first = members.slice(0, 3);
-    const held = first.map(({ requestId }) => outcome(requestId, "held", ended(5)));
-    await place.report(learner, { outcomes: held });
-    await everything(place, actors[1]);
-    expect(known).toEqual([undefined, undefined, undefined, undefined]);
-    const trained = first.map(({ requestId }) => outcome(requestId, "trained", ended(5)));
-    await place.report(learner, { policyVersion: 1, outcomes: trained });
-    await everything(place, actors[1]);
-    expect(known).toEqual([undefined, undefined, undefined, undefined, 3]);
-    expect(readBooks(folder).history).toMatchObject({ tasks: 1, episodes: 3, meanReturn: 5, meanLength: 5 });
-  });
-
-  it("outlives the coordinator", async () => {
-    const { place, learner, actors } = await working();
-    const members = await everything(place, actors[0]);
-    const outcomes = members.map(({ requestId }) => outcome(requestId, "held", ended(8, 2)));
-    await place.report(learner, { outcomes });
-    const before = readBooks(folder).history;
-    await place.restart();
-    expect(readBooks(folder).history).toEqual(before);
-    expect(before).toMatchObject({ attempts: 6, episodes: 6, meanReturn: 2, meanLength: 8 });
+    expect(readBooks(places.folder).groups).toEqual({ open: 2, sealed: 0, void: 0 });
   });
 });
