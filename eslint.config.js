@@ -22,6 +22,7 @@ const zones = [
     "./config",
     "./errors.ts",
   ]),
+  zone("./core/slots", "./core/recipes", "the slots know no particular method"),
   zone("./core/types.ts", "./core", "core/types imports nothing of the project", ["./types.ts"]),
   zone("./core/errors.ts", "./core", "core/errors imports nothing of the project", ["./errors.ts"]),
   zone("./envs", "./services", "environments know no service"),

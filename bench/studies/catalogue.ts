@@ -68,7 +68,7 @@ const keyDoor = (id: string, envSteps: number): RunFile => ({
 });
 
 const groupInGroup: Study[] = [
-  { id: "KeyDoor-v1", name: "gigpo-key-door", steps: 15, envSteps: 400_000 },
+  { id: "KeyDoor-v1", name: "gigpo-key-door", steps: 15, envSteps: 160_000 },
   { id: "KeyDoorLong-v1", name: "gigpo-key-door-long", steps: 30, envSteps: 800_000 },
 ].map(({ id, name, steps, envSteps }) => ({
   name,

@@ -3,7 +3,7 @@ import { z } from "zod";
 import { SkeinError } from "../../core/errors.js";
 import { suggestion } from "../../core/config/validate.js";
 import { modifierDefinitions, recipeDefinitions, resolveRecipe } from "../../core/recipes/index.js";
-import type { ModifierDefinition, Recipe, RecipeDefinition } from "../../core/recipes/recipe.js";
+import type { ModifierDefinition, Recipe, RecipeDefinition } from "../../core/slots/recipe.js";
 import type { CommandHost } from "./host.js";
 
 interface Json {

@@ -16,12 +16,12 @@ import { seqMeanTokenSum } from "../algo/aggregate.js";
 import { spreadRows } from "../algo/arrays.js";
 import { summedLogRatios } from "../algo/ratio.js";
 import { reinforce } from "../algo/surrogates.js";
-import { liveColumn, rowColumn, stepColumn } from "./batch.js";
-import { groupParams } from "./group-recipe.js";
-import { optimalValues, optimalValuesTracker } from "./optimal-values.js";
-import { updatePlan } from "./params.js";
-import type { Derive, RecipeDefinition } from "./recipe.js";
-import { entropyTerm, policyTerm } from "./terms.js";
+import { liveColumn, rowColumn, stepColumn } from "../slots/batch.js";
+import { groupParams } from "./parts/group-recipe.js";
+import { optimalValues, optimalValuesTracker } from "./parts/optimal-values.js";
+import { updatePlan } from "./parts/params.js";
+import type { Derive, RecipeDefinition } from "../slots/recipe.js";
+import { entropyTerm, policyTerm } from "./parts/terms.js";
 
 const VALUES = "optimalValues";
 

@@ -22,10 +22,10 @@ import { boundedEffort, difficultyOf, priceOfEffort } from "../algo/effort.js";
 import { rowsByGroup } from "../algo/group-statistics.js";
 import { chosenSteps, quantile } from "../algo/selection.js";
 import { windowMeans } from "../algo/windows.js";
-import { standardizedByGroup } from "./advantages.js";
-import { rowColumn, stepColumn, type Batch } from "./batch.js";
-import { effortTracker, klStats, readEffort, windowStats } from "./effort-state.js";
-import { maxFilteredBatches } from "./filters.js";
+import { standardizedByGroup } from "./parts/advantages.js";
+import { rowColumn, stepColumn, type Batch } from "../slots/batch.js";
+import { effortTracker, klStats, readEffort, windowStats } from "./parts/effort-state.js";
+import { maxFilteredBatches } from "./parts/filters.js";
 import {
   clippedSurrogate,
   clipWindow,
@@ -34,10 +34,10 @@ import {
   groupRecipe,
   stdEpsilon,
   windowOf,
-} from "./group-recipe.js";
-import type { Derive, GroupFilter, RecipeDefinition, Term } from "./recipe.js";
-import { klCoefficient, withReference } from "./reference.js";
-import { referenceKlTerm } from "./terms.js";
+} from "./parts/group-recipe.js";
+import type { Derive, GroupFilter, RecipeDefinition, Term } from "../slots/recipe.js";
+import { klCoefficient, withReference } from "./parts/reference.js";
+import { referenceKlTerm } from "./parts/terms.js";
 
 const positive = z.number().positive().max(1e6);
 const params = z.strictObject({

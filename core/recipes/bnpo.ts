@@ -13,7 +13,7 @@ import { z } from "zod";
 import { seqMeanTokenSum } from "../algo/aggregate.js";
 import { betaDensity } from "../algo/beta.js";
 import { groupStatistics } from "../algo/group-statistics.js";
-import type { RowAdvantages } from "./advantages.js";
+import type { RowAdvantages } from "./parts/advantages.js";
 import {
   clippedSurrogate,
   clipWindow,
@@ -21,9 +21,9 @@ import {
   groupParams,
   groupRecipe,
   windowOf,
-} from "./group-recipe.js";
-import type { RecipeDefinition } from "./recipe.js";
-import { scoreRange, successOf } from "./success.js";
+} from "./parts/group-recipe.js";
+import type { RecipeDefinition } from "../slots/recipe.js";
+import { scoreRange, successOf } from "./parts/success.js";
 
 const MOST_WEIGHT = 1e6;
 

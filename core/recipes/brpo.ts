@@ -20,10 +20,10 @@ import { tokenMean } from "../algo/aggregate.js";
 import { budgetAdvantages, budgetProbabilities } from "../algo/budget.js";
 import { groupStatistics } from "../algo/group-statistics.js";
 import { ppoClip } from "../algo/surrogates.js";
-import { rowColumn, type Batch } from "./batch.js";
-import { treesOf, type Tree } from "./branches.js";
-import { clipWindow, groupParams, groupRecipe, windowOf } from "./group-recipe.js";
-import type { Derive, RecipeDefinition } from "./recipe.js";
+import { rowColumn, type Batch } from "../slots/batch.js";
+import { treesOf, type Tree } from "./parts/branches.js";
+import { clipWindow, groupParams, groupRecipe, windowOf } from "./parts/group-recipe.js";
+import type { Derive, RecipeDefinition } from "../slots/recipe.js";
 
 const params = z.strictObject({
   ...groupParams,

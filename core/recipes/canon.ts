@@ -16,11 +16,11 @@ import { chosenPerRow } from "../algo/arrays.js";
 import { rowsByGroup } from "../algo/group-statistics.js";
 import { rowMeans } from "../algo/statistics.js";
 import { ppoClip } from "../algo/surrogates.js";
-import { rowAdvantages } from "./advantages.js";
-import { rowColumn, stepColumn, type Batch } from "./batch.js";
-import { interSchedule, scheduleParams } from "./canon-schedule.js";
-import { clipWindow, groupParams, groupRecipe, windowOf } from "./group-recipe.js";
-import type { Derive, RecipeDefinition } from "./recipe.js";
+import { rowAdvantages } from "./parts/advantages.js";
+import { rowColumn, stepColumn, type Batch } from "../slots/batch.js";
+import { interSchedule, scheduleParams } from "./parts/canon-schedule.js";
+import { clipWindow, groupParams, groupRecipe, windowOf } from "./parts/group-recipe.js";
+import type { Derive, RecipeDefinition } from "../slots/recipe.js";
 
 const params = z.strictObject({
   ...groupParams,

@@ -9,9 +9,9 @@
 import { z } from "zod";
 import { tokenMean } from "../algo/aggregate.js";
 import { cispo as clippedWeight } from "../algo/surrogates.js";
-import { standardizedByGroup } from "./advantages.js";
-import { clipWindow, groupParams, groupRecipe, stdEpsilon } from "./group-recipe.js";
-import type { RecipeDefinition } from "./recipe.js";
+import { standardizedByGroup } from "./parts/advantages.js";
+import { clipWindow, groupParams, groupRecipe, stdEpsilon } from "./parts/group-recipe.js";
+import type { RecipeDefinition } from "../slots/recipe.js";
 
 const params = z.strictObject({ ...groupParams, clipHigh: clipWindow(1, 4).clipHigh, stdEpsilon });
 

@@ -16,10 +16,10 @@ import { tokenLogRatios } from "../algo/ratio.js";
 import { chosenSteps } from "../algo/selection.js";
 import { centredProducts } from "../algo/statistics.js";
 import { isClipped, ppoClip } from "../algo/surrogates.js";
-import { standardizedByGroup } from "./advantages.js";
-import { liveColumn, stepColumn } from "./batch.js";
-import { clipWindow, groupParams, groupRecipe, stdEpsilon, windowOf } from "./group-recipe.js";
-import type { Derive, RecipeDefinition } from "./recipe.js";
+import { standardizedByGroup } from "./parts/advantages.js";
+import { liveColumn, stepColumn } from "../slots/batch.js";
+import { clipWindow, groupParams, groupRecipe, stdEpsilon, windowOf } from "./parts/group-recipe.js";
+import type { Derive, RecipeDefinition } from "../slots/recipe.js";
 
 const params = z.strictObject({
   ...groupParams,

@@ -13,12 +13,12 @@ import { seqMeanTokenSum } from "../algo/aggregate.js";
 import { spreadRows } from "../algo/arrays.js";
 import { summedLogRatios } from "../algo/ratio.js";
 import { reinforce } from "../algo/surrogates.js";
-import { leaveOneOut } from "./advantages.js";
-import { liveColumn, rowColumn, stepColumn } from "./batch.js";
-import { groupParams } from "./group-recipe.js";
-import { updatePlan } from "./params.js";
-import type { Derive, RecipeDefinition } from "./recipe.js";
-import { entropyTerm, policyTerm } from "./terms.js";
+import { leaveOneOut } from "./parts/advantages.js";
+import { liveColumn, rowColumn, stepColumn } from "../slots/batch.js";
+import { groupParams } from "./parts/group-recipe.js";
+import { updatePlan } from "./parts/params.js";
+import type { Derive, RecipeDefinition } from "../slots/recipe.js";
+import { entropyTerm, policyTerm } from "./parts/terms.js";
 
 const params = z.strictObject({
   ...groupParams,

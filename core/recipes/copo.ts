@@ -19,12 +19,12 @@ import { answerEntropy } from "../algo/answer-entropy.js";
 import { spreadRows } from "../algo/arrays.js";
 import { groupStatistics, rowsByGroup } from "../algo/group-statistics.js";
 import { ppoClip } from "../algo/surrogates.js";
-import { standardizedByGroup } from "./advantages.js";
-import { answersOf } from "./answers.js";
-import { rowColumn, stepColumn, type Batch } from "./batch.js";
-import { clipWindow, groupParams, groupRecipe, stdEpsilon, windowOf } from "./group-recipe.js";
-import type { Derive, RecipeDefinition } from "./recipe.js";
-import { policyTerm } from "./terms.js";
+import { standardizedByGroup } from "./parts/advantages.js";
+import { answersOf } from "./parts/answers.js";
+import { rowColumn, stepColumn, type Batch } from "../slots/batch.js";
+import { clipWindow, groupParams, groupRecipe, stdEpsilon, windowOf } from "./parts/group-recipe.js";
+import type { Derive, RecipeDefinition } from "../slots/recipe.js";
+import { policyTerm } from "./parts/terms.js";
 
 const params = z.strictObject({
   ...groupParams,

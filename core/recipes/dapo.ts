@@ -13,8 +13,8 @@
  */
 import { z } from "zod";
 import { tokenMean } from "../algo/aggregate.js";
-import { standardizedByGroup } from "./advantages.js";
-import { maxFilteredBatches, scoresDiffer } from "./filters.js";
+import { standardizedByGroup } from "./parts/advantages.js";
+import { maxFilteredBatches, scoresDiffer } from "./parts/filters.js";
 import {
   clippedSurrogate,
   clipWindow,
@@ -23,9 +23,9 @@ import {
   groupRecipe,
   stdEpsilon,
   windowOf,
-} from "./group-recipe.js";
-import { maskTruncated, penalizeOverlong } from "./overlong.js";
-import type { RecipeDefinition } from "./recipe.js";
+} from "./parts/group-recipe.js";
+import { maskTruncated, penalizeOverlong } from "./parts/overlong.js";
+import type { RecipeDefinition } from "../slots/recipe.js";
 
 const steps = z.int().min(1).max(1e8);
 const params = z.strictObject({

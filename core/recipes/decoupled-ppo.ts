@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { decoupled, decoupledParams } from "./modifiers/decoupled-ppo.js";
 import { ppo, ppoParams } from "./ppo.js";
-import type { RecipeDefinition } from "./recipe.js";
+import type { RecipeDefinition } from "../slots/recipe.js";
 
 const params = z.strictObject({ ...ppoParams.shape, ...decoupledParams.shape });
 

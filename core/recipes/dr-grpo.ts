@@ -9,9 +9,9 @@
 import { z } from "zod";
 import { seqMeanTokenSumNorm } from "../algo/aggregate.js";
 import { ppoClip } from "../algo/surrogates.js";
-import { centredByGroup } from "./advantages.js";
-import { clipWindow, groupParams, groupRecipe, windowOf } from "./group-recipe.js";
-import type { RecipeDefinition } from "./recipe.js";
+import { centredByGroup } from "./parts/advantages.js";
+import { clipWindow, groupParams, groupRecipe, windowOf } from "./parts/group-recipe.js";
+import type { RecipeDefinition } from "../slots/recipe.js";
 
 const params = z.strictObject({
   ...groupParams,

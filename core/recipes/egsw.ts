@@ -16,10 +16,10 @@ import { logSoftmax } from "../algo/categorical.js";
 import { rowsByGroup } from "../algo/group-statistics.js";
 import { rowMeans } from "../algo/statistics.js";
 import { ppoClip } from "../algo/surrogates.js";
-import { standardizedByGroup } from "./advantages.js";
-import { rowColumn, stepColumn } from "./batch.js";
-import { clipWindow, groupParams, groupRecipe, stdEpsilon, windowOf } from "./group-recipe.js";
-import type { Derive, RecipeDefinition } from "./recipe.js";
+import { standardizedByGroup } from "./parts/advantages.js";
+import { rowColumn, stepColumn } from "../slots/batch.js";
+import { clipWindow, groupParams, groupRecipe, stdEpsilon, windowOf } from "./parts/group-recipe.js";
+import type { Derive, RecipeDefinition } from "../slots/recipe.js";
 
 const params = z.strictObject({
   ...groupParams,

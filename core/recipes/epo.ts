@@ -13,12 +13,12 @@
 import { z } from "zod";
 import { tokenMean } from "../algo/aggregate.js";
 import { ppoClip } from "../algo/surrogates.js";
-import { standardizedByGroup } from "./advantages.js";
-import { entropyHistoryTracker, pastEntropies } from "./entropy-history.js";
-import { clipWindow, groupParams, groupRecipe, stdEpsilon, windowOf } from "./group-recipe.js";
-import { entropyCoefficient, expectBand } from "./params.js";
-import type { Derive, RecipeDefinition } from "./recipe.js";
-import { bandTerm } from "./terms.js";
+import { standardizedByGroup } from "./parts/advantages.js";
+import { entropyHistoryTracker, pastEntropies } from "./parts/entropy-history.js";
+import { clipWindow, groupParams, groupRecipe, stdEpsilon, windowOf } from "./parts/group-recipe.js";
+import { entropyCoefficient, expectBand } from "./parts/params.js";
+import type { Derive, RecipeDefinition } from "../slots/recipe.js";
+import { bandTerm } from "./parts/terms.js";
 
 const HISTORY = "entropyHistory";
 

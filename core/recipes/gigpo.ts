@@ -19,11 +19,11 @@ import { relativeToGroup } from "../algo/group-statistics.js";
 import { discountedReturns } from "../algo/returns.js";
 import { ppoClip } from "../algo/surrogates.js";
 import { spreadRows } from "../algo/arrays.js";
-import { stepGroups } from "./anchors.js";
-import { rowColumn, stepColumn, type Batch } from "./batch.js";
-import { clipWindow, groupParams, groupRecipe, stdEpsilon, windowOf } from "./group-recipe.js";
-import type { Derive, RecipeDefinition } from "./recipe.js";
-import { maxFilteredBatches, scoresDiffer } from "./filters.js";
+import { stepGroups } from "./parts/anchors.js";
+import { rowColumn, stepColumn, type Batch } from "../slots/batch.js";
+import { clipWindow, groupParams, groupRecipe, stdEpsilon, windowOf } from "./parts/group-recipe.js";
+import type { Derive, RecipeDefinition } from "../slots/recipe.js";
+import { maxFilteredBatches, scoresDiffer } from "./parts/filters.js";
 
 const params = z.strictObject({
   ...groupParams,

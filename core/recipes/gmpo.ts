@@ -13,12 +13,12 @@ import { geometricMeanClip } from "../algo/geometric-mean.js";
 import { approximateKl } from "../algo/kl.js";
 import { tokenLogRatios } from "../algo/ratio.js";
 import type { ClipEpsilon } from "../algo/surrogates.js";
-import { groupAdvantages, standardizedByGroup } from "./advantages.js";
-import { stepColumn } from "./batch.js";
-import { groupParams, stdEpsilon } from "./group-recipe.js";
-import { updatePlan } from "./params.js";
-import type { RecipeDefinition, Term } from "./recipe.js";
-import { entropyTerm } from "./terms.js";
+import { groupAdvantages, standardizedByGroup } from "./parts/advantages.js";
+import { stepColumn } from "../slots/batch.js";
+import { groupParams, stdEpsilon } from "./parts/group-recipe.js";
+import { updatePlan } from "./parts/params.js";
+import type { RecipeDefinition, Term } from "../slots/recipe.js";
+import { entropyTerm } from "./parts/terms.js";
 
 const clip = z.number().positive().max(10).default(0.4);
 

@@ -15,10 +15,10 @@ import { tokenMean } from "../algo/aggregate.js";
 import { rowsByGroup } from "../algo/group-statistics.js";
 import { ppoClip } from "../algo/surrogates.js";
 import { SkeinError } from "../errors.js";
-import { centredByGroup } from "./advantages.js";
-import { rowColumn, type Batch } from "./batch.js";
-import { clipWindow, groupParams, groupRecipe, windowOf } from "./group-recipe.js";
-import type { Derive, RecipeDefinition } from "./recipe.js";
+import { centredByGroup } from "./parts/advantages.js";
+import { rowColumn, type Batch } from "../slots/batch.js";
+import { clipWindow, groupParams, groupRecipe, windowOf } from "./parts/group-recipe.js";
+import type { Derive, RecipeDefinition } from "../slots/recipe.js";
 
 const counter = z.string().min(1).max(100);
 const rubric = z.strictObject({

@@ -11,7 +11,7 @@
  */
 import { z } from "zod";
 import { seqMeanTokenMean } from "../algo/aggregate.js";
-import { standardizedByGroup } from "./advantages.js";
+import { standardizedByGroup } from "./parts/advantages.js";
 import {
   clippedSurrogate,
   clipWindow,
@@ -20,9 +20,9 @@ import {
   groupRecipe,
   stdEpsilon,
   windowOf,
-} from "./group-recipe.js";
-import type { RecipeDefinition } from "./recipe.js";
-import { klCoefficient, withReferenceKl } from "./reference.js";
+} from "./parts/group-recipe.js";
+import type { RecipeDefinition } from "../slots/recipe.js";
+import { klCoefficient, withReferenceKl } from "./parts/reference.js";
 
 export const grpoParams = z.strictObject({
   ...groupParams,

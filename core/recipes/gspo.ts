@@ -10,9 +10,9 @@
 import { z } from "zod";
 import { seqMeanTokenMean } from "../algo/aggregate.js";
 import { ppoClip } from "../algo/surrogates.js";
-import { standardizedByGroup } from "./advantages.js";
-import { clipWindow, groupParams, groupRecipe, stdEpsilon, windowOf } from "./group-recipe.js";
-import type { RecipeDefinition } from "./recipe.js";
+import { standardizedByGroup } from "./parts/advantages.js";
+import { clipWindow, groupParams, groupRecipe, stdEpsilon, windowOf } from "./parts/group-recipe.js";
+import type { RecipeDefinition } from "../slots/recipe.js";
 
 const params = z.strictObject({ ...groupParams, ...clipWindow(3e-4, 4e-4), stdEpsilon });
 

@@ -14,11 +14,11 @@ import { klAbsolute } from "../algo/kl.js";
 import { chosenSteps, topIndices } from "../algo/selection.js";
 import { centredProducts } from "../algo/statistics.js";
 import { importanceSampling } from "../algo/surrogates.js";
-import { standardizedByGroup } from "./advantages.js";
-import { liveColumn, stepColumn } from "./batch.js";
-import { groupParams, groupRecipe, stdEpsilon } from "./group-recipe.js";
-import type { Derive, RecipeDefinition } from "./recipe.js";
-import { klTerm } from "./terms.js";
+import { standardizedByGroup } from "./parts/advantages.js";
+import { liveColumn, stepColumn } from "../slots/batch.js";
+import { groupParams, groupRecipe, stdEpsilon } from "./parts/group-recipe.js";
+import type { Derive, RecipeDefinition } from "../slots/recipe.js";
+import { klTerm } from "./parts/terms.js";
 
 const params = z.strictObject({
   ...groupParams,

@@ -9,9 +9,9 @@
 import { z } from "zod";
 import { tokenMean } from "../algo/aggregate.js";
 import { ppoClip } from "../algo/surrogates.js";
-import { centredByGroupScaledByBatch } from "./advantages.js";
-import { clipWindow, groupParams, groupRecipe, stdEpsilon, windowOf } from "./group-recipe.js";
-import type { RecipeDefinition } from "./recipe.js";
+import { centredByGroupScaledByBatch } from "./parts/advantages.js";
+import { clipWindow, groupParams, groupRecipe, stdEpsilon, windowOf } from "./parts/group-recipe.js";
+import type { RecipeDefinition } from "../slots/recipe.js";
 
 const params = z.strictObject({ ...groupParams, ...clipWindow(0.2, 0.2), stdEpsilon });
 

@@ -17,12 +17,12 @@ import { groupStatistics } from "../algo/group-statistics.js";
 import { approximateKl } from "../algo/kl.js";
 import { negativeAware } from "../algo/negative-aware.js";
 import { clamp, tokenLogRatios } from "../algo/ratio.js";
-import { rowColumn, stepColumn } from "./batch.js";
-import { maxFilteredBatches } from "./filters.js";
-import { groupParams } from "./group-recipe.js";
-import { updatePlan } from "./params.js";
-import type { Derive, RecipeDefinition, Term } from "./recipe.js";
-import { entropyTerm } from "./terms.js";
+import { rowColumn, stepColumn } from "../slots/batch.js";
+import { maxFilteredBatches } from "./parts/filters.js";
+import { groupParams } from "./parts/group-recipe.js";
+import { updatePlan } from "./parts/params.js";
+import type { Derive, RecipeDefinition, Term } from "../slots/recipe.js";
+import { entropyTerm } from "./parts/terms.js";
 
 const DIVISOR = 1000;
 const LEAST_RATE = 0.02;

@@ -15,10 +15,10 @@ import { tokenMean } from "../algo/aggregate.js";
 import { rowsByGroup } from "../algo/group-statistics.js";
 import { logitGradientNorm } from "../algo/categorical.js";
 import { ppoClip } from "../algo/surrogates.js";
-import { rowAdvantages } from "./advantages.js";
-import { rowColumn, stepColumn, type Batch } from "./batch.js";
-import { clipWindow, groupParams, groupRecipe, windowOf } from "./group-recipe.js";
-import type { RecipeDefinition } from "./recipe.js";
+import { rowAdvantages } from "./parts/advantages.js";
+import { rowColumn, stepColumn, type Batch } from "../slots/batch.js";
+import { clipWindow, groupParams, groupRecipe, windowOf } from "./parts/group-recipe.js";
+import type { RecipeDefinition } from "../slots/recipe.js";
 
 const params = z.strictObject({ ...groupParams, ...clipWindow(0.2, 0.2) });
 

@@ -15,10 +15,10 @@ import { discountedReturns } from "../algo/returns.js";
 import { maskedMean, maskedVariance } from "../algo/statistics.js";
 import { ppoClip } from "../algo/surrogates.js";
 import { squaredValueLoss } from "../algo/value-loss.js";
-import { liveColumn, rowColumn, stepColumn } from "./batch.js";
-import { clipEpsilon, criticParams, entropyCoefficient, updateParams, updatePlan } from "./params.js";
-import type { Derive, Recipe, RecipeDefinition, Term } from "./recipe.js";
-import { entropyTerm, policyTerm } from "./terms.js";
+import { liveColumn, rowColumn, stepColumn } from "../slots/batch.js";
+import { clipEpsilon, criticParams, entropyCoefficient, updateParams, updatePlan } from "./parts/params.js";
+import type { Derive, Recipe, RecipeDefinition, Term } from "../slots/recipe.js";
+import { entropyTerm, policyTerm } from "./parts/terms.js";
 
 const params = z.strictObject({
   ...updateParams,

@@ -16,11 +16,11 @@ import { z } from "zod";
 import { seqMeanTokenMean } from "../algo/aggregate.js";
 import { chosenSteps } from "../algo/selection.js";
 import { ppoClip } from "../algo/surrogates.js";
-import { standardizedByGroup } from "./advantages.js";
-import { rowColumn, stepColumn, type Batch } from "./batch.js";
-import { clipWindow, groupParams, groupRecipe, stdEpsilon, windowOf } from "./group-recipe.js";
-import type { Derive, RecipeDefinition } from "./recipe.js";
-import { scoreRange, successFrom, successOf } from "./success.js";
+import { standardizedByGroup } from "./parts/advantages.js";
+import { rowColumn, stepColumn, type Batch } from "../slots/batch.js";
+import { clipWindow, groupParams, groupRecipe, stdEpsilon, windowOf } from "./parts/group-recipe.js";
+import type { Derive, RecipeDefinition } from "../slots/recipe.js";
+import { scoreRange, successFrom, successOf } from "./parts/success.js";
 
 const params = z.strictObject({
   ...groupParams,

@@ -16,12 +16,12 @@ import { tokenMean } from "../algo/aggregate.js";
 import { argmax } from "../algo/categorical.js";
 import { componentsOf, componentValueLoss, frequencyLoss, responsibilities } from "../algo/mixture.js";
 import { ppoClip } from "../algo/surrogates.js";
-import { criticAdvantages } from "./advantages.js";
-import { liveColumn, stepColumn, type Batch } from "./batch.js";
-import { clipEpsilon, criticParams, entropyCoefficient, updateParams, updatePlan } from "./params.js";
-import type { Derive, Recipe, RecipeDefinition, Term } from "./recipe.js";
-import { returnScaleTracker } from "./return-scale.js";
-import { entropyTerm, policyTerm, valueTerm } from "./terms.js";
+import { criticAdvantages } from "./parts/advantages.js";
+import { liveColumn, stepColumn, type Batch } from "../slots/batch.js";
+import { clipEpsilon, criticParams, entropyCoefficient, updateParams, updatePlan } from "./parts/params.js";
+import type { Derive, Recipe, RecipeDefinition, Term } from "../slots/recipe.js";
+import { returnScaleTracker } from "./parts/return-scale.js";
+import { entropyTerm, policyTerm, valueTerm } from "./parts/terms.js";
 
 const weight = z.number().min(0).max(1e6).default(1);
 

@@ -18,14 +18,14 @@ import { polychromicAdvantages } from "../algo/polychromic.js";
 import { ppoClip } from "../algo/surrogates.js";
 import { SkeinError } from "../errors.js";
 import type { Random } from "../random.js";
-import { criticAdvantages } from "./advantages.js";
-import { answersOf } from "./answers.js";
-import { rowColumn, stepColumn } from "./batch.js";
-import { treesOf } from "./branches.js";
-import { clipEpsilon, criticParams, entropyCoefficient, updateParams, updatePlan } from "./params.js";
-import type { Derive, RecipeDefinition } from "./recipe.js";
-import { returnScaleTracker } from "./return-scale.js";
-import { entropyTerm, policyKlTerm, policyTerm, valueTerm } from "./terms.js";
+import { criticAdvantages } from "./parts/advantages.js";
+import { answersOf } from "./parts/answers.js";
+import { rowColumn, stepColumn } from "../slots/batch.js";
+import { treesOf } from "./parts/branches.js";
+import { clipEpsilon, criticParams, entropyCoefficient, updateParams, updatePlan } from "./parts/params.js";
+import type { Derive, RecipeDefinition } from "../slots/recipe.js";
+import { returnScaleTracker } from "./parts/return-scale.js";
+import { entropyTerm, policyKlTerm, policyTerm, valueTerm } from "./parts/terms.js";
 
 const params = z.strictObject({
   ...updateParams,

@@ -12,11 +12,11 @@ import { z } from "zod";
 import { tokenMean } from "../algo/aggregate.js";
 import { doublingKlStep } from "../algo/kl-controller.js";
 import { importanceSampling } from "../algo/surrogates.js";
-import { criticAdvantages } from "./advantages.js";
-import { criticParams, entropyCoefficient, updateParams, updatePlan } from "./params.js";
-import type { Recipe, RecipeDefinition, Tracker } from "./recipe.js";
-import { returnScaleTracker } from "./return-scale.js";
-import { entropyTerm, policyKlTerm, policyTerm, valueTerm } from "./terms.js";
+import { criticAdvantages } from "./parts/advantages.js";
+import { criticParams, entropyCoefficient, updateParams, updatePlan } from "./parts/params.js";
+import type { Recipe, RecipeDefinition, Tracker } from "../slots/recipe.js";
+import { returnScaleTracker } from "./parts/return-scale.js";
+import { entropyTerm, policyKlTerm, policyTerm, valueTerm } from "./parts/terms.js";
 
 const params = z.strictObject({
   ...updateParams,

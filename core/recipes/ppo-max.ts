@@ -17,11 +17,11 @@ import { clamp } from "../algo/ratio.js";
 import { initialMoments, observe, std, type RunningMoments } from "../algo/running-moments.js";
 import { whitenPopulation } from "../algo/statistics.js";
 import { ppoClip } from "../algo/surrogates.js";
-import { generalizedAdvantages } from "./advantages.js";
-import { rowColumn, stepColumn } from "./batch.js";
-import { clipEpsilon, criticParams, updateParams, updatePlan } from "./params.js";
-import type { Derive, Recipe, RecipeDefinition, Tracker } from "./recipe.js";
-import { policyTerm, valueTerm } from "./terms.js";
+import { generalizedAdvantages } from "./parts/advantages.js";
+import { rowColumn, stepColumn } from "../slots/batch.js";
+import { clipEpsilon, criticParams, updateParams, updatePlan } from "./parts/params.js";
+import type { Derive, Recipe, RecipeDefinition, Tracker } from "../slots/recipe.js";
+import { policyTerm, valueTerm } from "./parts/terms.js";
 
 const bound = z.number().positive().nullable();
 

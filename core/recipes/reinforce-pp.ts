@@ -14,11 +14,11 @@ import { tokenMean } from "../algo/aggregate.js";
 import { klK2, klShapedRewards } from "../algo/kl.js";
 import { discountedReturns } from "../algo/returns.js";
 import { ppoClip } from "../algo/surrogates.js";
-import { centredByGroup, whitenAdvantages, type RowAdvantages } from "./advantages.js";
-import { stepColumn } from "./batch.js";
-import { clipWindow, groupParams, groupRecipe, windowOf } from "./group-recipe.js";
-import type { Derive, RecipeDefinition } from "./recipe.js";
-import { klCoefficient, withReference, withReferenceKl } from "./reference.js";
+import { centredByGroup, whitenAdvantages, type RowAdvantages } from "./parts/advantages.js";
+import { stepColumn } from "../slots/batch.js";
+import { clipWindow, groupParams, groupRecipe, windowOf } from "./parts/group-recipe.js";
+import type { Derive, RecipeDefinition } from "../slots/recipe.js";
+import { klCoefficient, withReference, withReferenceKl } from "./parts/reference.js";
 
 const params = z.strictObject({
   ...groupParams,

@@ -16,14 +16,14 @@ import { seqMeanTokenMean } from "../algo/aggregate.js";
 import { approximateKl } from "../algo/kl.js";
 import { tokenLogRatios } from "../algo/ratio.js";
 import { ppoClip } from "../algo/surrogates.js";
-import { groupAdvantages, standardizedByGroup } from "./advantages.js";
-import { stepColumn } from "./batch.js";
-import { groupParams, stdEpsilon } from "./group-recipe.js";
+import { groupAdvantages, standardizedByGroup } from "./parts/advantages.js";
+import { stepColumn } from "../slots/batch.js";
+import { groupParams, stdEpsilon } from "./parts/group-recipe.js";
 import { replay, replayParams } from "./modifiers/replay.js";
-import { clipEpsilon, updatePlan } from "./params.js";
-import type { Derive, Reading, Recipe, RecipeDefinition, Term, Tracker } from "./recipe.js";
+import { clipEpsilon, updatePlan } from "./parts/params.js";
+import type { Derive, Reading, Recipe, RecipeDefinition, Term, Tracker } from "../slots/recipe.js";
 import { klK3 } from "../algo/kl.js";
-import { entropyTerm, klTerm, referenceKlTerm } from "./terms.js";
+import { entropyTerm, klTerm, referenceKlTerm } from "./parts/terms.js";
 
 const params = z.strictObject({
   ...groupParams,

@@ -22,7 +22,7 @@ import { groupStatistics } from "../algo/group-statistics.js";
 import { mixedRisk, trackQuantile, type ScoreQuantiles } from "../algo/risk.js";
 import { quantile } from "../algo/selection.js";
 import { SkeinError } from "../errors.js";
-import { rowAdvantages } from "./advantages.js";
+import { rowAdvantages } from "./parts/advantages.js";
 import {
   clippedSurrogate,
   clipWindow,
@@ -31,9 +31,9 @@ import {
   groupRecipe,
   stdEpsilon,
   windowOf,
-} from "./group-recipe.js";
-import { bundlesOf, creditOf, spreadOr1, type Bundle } from "./papers.js";
-import type { Derive, Readings, RecipeDefinition, Tracker } from "./recipe.js";
+} from "./parts/group-recipe.js";
+import { bundlesOf, creditOf, spreadOr1, type Bundle } from "./parts/papers.js";
+import type { Derive, Readings, RecipeDefinition, Tracker } from "../slots/recipe.js";
 
 const level = z.number().positive().max(1);
 const params = z.strictObject({

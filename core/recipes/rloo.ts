@@ -10,9 +10,9 @@
 import { z } from "zod";
 import { seqMeanTokenSum } from "../algo/aggregate.js";
 import { reinforce } from "../algo/surrogates.js";
-import { leaveOneOut } from "./advantages.js";
-import { groupParams, groupRecipe } from "./group-recipe.js";
-import type { RecipeDefinition } from "./recipe.js";
+import { leaveOneOut } from "./parts/advantages.js";
+import { groupParams, groupRecipe } from "./parts/group-recipe.js";
+import type { RecipeDefinition } from "../slots/recipe.js";
 
 const params = z.strictObject(groupParams);
 

@@ -13,10 +13,10 @@ import { z } from "zod";
 import { seqMeanTokenMean } from "../algo/aggregate.js";
 import { meanLogprobs } from "../algo/logits.js";
 import { reinforce } from "../algo/surrogates.js";
-import { centredByGroup } from "./advantages.js";
-import { liveColumn, stepColumn } from "./batch.js";
-import { groupParams, groupRecipe } from "./group-recipe.js";
-import type { Derive, RecipeDefinition } from "./recipe.js";
+import { centredByGroup } from "./parts/advantages.js";
+import { liveColumn, stepColumn } from "../slots/batch.js";
+import { groupParams, groupRecipe } from "./parts/group-recipe.js";
+import type { Derive, RecipeDefinition } from "../slots/recipe.js";
 
 const params = z.strictObject({
   ...groupParams,

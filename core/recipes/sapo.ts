@@ -10,9 +10,9 @@
 import { z } from "zod";
 import { seqMeanTokenMean } from "../algo/aggregate.js";
 import { softGate } from "../algo/surrogates.js";
-import { standardizedByGroup } from "./advantages.js";
-import { groupParams, groupRecipe, stdEpsilon } from "./group-recipe.js";
-import type { RecipeDefinition } from "./recipe.js";
+import { standardizedByGroup } from "./parts/advantages.js";
+import { groupParams, groupRecipe, stdEpsilon } from "./parts/group-recipe.js";
+import type { RecipeDefinition } from "../slots/recipe.js";
 
 const tau = z.number().positive().max(1000);
 const params = z.strictObject({

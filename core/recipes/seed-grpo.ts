@@ -16,11 +16,11 @@ import { answerEntropy } from "../algo/answer-entropy.js";
 import { rowsByGroup } from "../algo/group-statistics.js";
 import { rowMeans } from "../algo/statistics.js";
 import { ppoClip } from "../algo/surrogates.js";
-import { centredByGroup, rowAdvantages } from "./advantages.js";
-import { answersOf } from "./answers.js";
-import { rowColumn, stepColumn } from "./batch.js";
-import { clipWindow, groupParams, groupRecipe, windowOf } from "./group-recipe.js";
-import type { Derive, RecipeDefinition } from "./recipe.js";
+import { centredByGroup, rowAdvantages } from "./parts/advantages.js";
+import { answersOf } from "./parts/answers.js";
+import { rowColumn, stepColumn } from "../slots/batch.js";
+import { clipWindow, groupParams, groupRecipe, windowOf } from "./parts/group-recipe.js";
+import type { Derive, RecipeDefinition } from "../slots/recipe.js";
 
 const params = z.strictObject({
   ...groupParams,

@@ -15,11 +15,11 @@ import { logPartition, logPartitions } from "../algo/logits.js";
 import { klShapedRewards } from "../algo/kl.js";
 import { discountedReturns } from "../algo/returns.js";
 import { reinforce } from "../algo/surrogates.js";
-import { liveColumn, stepColumn } from "./batch.js";
-import { groupParams } from "./group-recipe.js";
-import { updatePlan } from "./params.js";
-import type { Derive, RecipeDefinition, Term } from "./recipe.js";
-import { entropyTerm, policyTerm } from "./terms.js";
+import { liveColumn, stepColumn } from "../slots/batch.js";
+import { groupParams } from "./parts/group-recipe.js";
+import { updatePlan } from "./parts/params.js";
+import type { Derive, RecipeDefinition, Term } from "../slots/recipe.js";
+import { entropyTerm, policyTerm } from "./parts/terms.js";
 
 const params = z.strictObject({
   ...groupParams,

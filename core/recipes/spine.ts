@@ -15,14 +15,14 @@ import { z } from "zod";
 import { tokenMean } from "../algo/aggregate.js";
 import { chosenSteps, quantile, topIndices } from "../algo/selection.js";
 import { ppoClip } from "../algo/surrogates.js";
-import { standardizedByGroup } from "./advantages.js";
-import { answersOf } from "./answers.js";
-import { rowColumn, stepColumn } from "./batch.js";
-import { clipWindow, groupParams, groupRecipe, stdEpsilon, windowOf } from "./group-recipe.js";
-import { expectBand } from "./params.js";
-import type { Derive, RecipeDefinition } from "./recipe.js";
-import { klCoefficient, withReference } from "./reference.js";
-import { bandTerm, referenceKlTerm } from "./terms.js";
+import { standardizedByGroup } from "./parts/advantages.js";
+import { answersOf } from "./parts/answers.js";
+import { rowColumn, stepColumn } from "../slots/batch.js";
+import { clipWindow, groupParams, groupRecipe, stdEpsilon, windowOf } from "./parts/group-recipe.js";
+import { expectBand } from "./parts/params.js";
+import type { Derive, RecipeDefinition } from "../slots/recipe.js";
+import { klCoefficient, withReference } from "./parts/reference.js";
+import { bandTerm, referenceKlTerm } from "./parts/terms.js";
 
 const share = z.number().min(0).max(1);
 

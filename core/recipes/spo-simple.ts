@@ -9,11 +9,11 @@
 import { z } from "zod";
 import { tokenMean } from "../algo/aggregate.js";
 import { spo } from "../algo/surrogates.js";
-import { criticAdvantages } from "./advantages.js";
-import { clipEpsilon, criticParams, entropyCoefficient, updateParams, updatePlan } from "./params.js";
-import type { Recipe, RecipeDefinition } from "./recipe.js";
-import { returnScaleTracker } from "./return-scale.js";
-import { entropyTerm, policyTerm, valueTerm } from "./terms.js";
+import { criticAdvantages } from "./parts/advantages.js";
+import { clipEpsilon, criticParams, entropyCoefficient, updateParams, updatePlan } from "./parts/params.js";
+import type { Recipe, RecipeDefinition } from "../slots/recipe.js";
+import { returnScaleTracker } from "./parts/return-scale.js";
+import { entropyTerm, policyTerm, valueTerm } from "./parts/terms.js";
 
 const params = z.strictObject({
   ...updateParams,

@@ -16,10 +16,10 @@ import { gae } from "../algo/gae.js";
 import { trajectoryReturns } from "../algo/returns.js";
 import { whiten } from "../algo/statistics.js";
 import { ppoClip } from "../algo/surrogates.js";
-import { rowColumn, selectedMask, stepColumn, type Batch } from "./batch.js";
-import { clipEpsilon, criticParams, entropyCoefficient, updateParams, updatePlan } from "./params.js";
-import type { Derive, Recipe, RecipeDefinition } from "./recipe.js";
-import { entropyTerm, policyTerm, valueTerm } from "./terms.js";
+import { rowColumn, selectedMask, stepColumn, type Batch } from "../slots/batch.js";
+import { clipEpsilon, criticParams, entropyCoefficient, updateParams, updatePlan } from "./parts/params.js";
+import type { Derive, Recipe, RecipeDefinition } from "../slots/recipe.js";
+import { entropyTerm, policyTerm, valueTerm } from "./parts/terms.js";
 
 const params = z.strictObject({
   ...updateParams,

@@ -15,12 +15,12 @@ import { tokenMean } from "../algo/aggregate.js";
 import { tokenLogRatios } from "../algo/ratio.js";
 import { ppoClip } from "../algo/surrogates.js";
 import { secondOrderAdvantages } from "../algo/taylor.js";
-import { criticAdvantages } from "./advantages.js";
-import { liveColumn, stepColumn } from "./batch.js";
-import { clipEpsilon, criticParams, entropyCoefficient, updateParams, updatePlan } from "./params.js";
-import type { Derive, Recipe, RecipeDefinition } from "./recipe.js";
-import { returnScaleTracker } from "./return-scale.js";
-import { entropyTerm, policyTerm, valueTerm } from "./terms.js";
+import { criticAdvantages } from "./parts/advantages.js";
+import { liveColumn, stepColumn } from "../slots/batch.js";
+import { clipEpsilon, criticParams, entropyCoefficient, updateParams, updatePlan } from "./parts/params.js";
+import type { Derive, Recipe, RecipeDefinition } from "../slots/recipe.js";
+import { returnScaleTracker } from "./parts/return-scale.js";
+import { entropyTerm, policyTerm, valueTerm } from "./parts/terms.js";
 
 const params = z.strictObject({
   ...updateParams,

@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { grpo, grpoParams } from "./grpo.js";
 import { tis, tisParams } from "./modifiers/tis.js";
-import type { RecipeDefinition } from "./recipe.js";
+import type { RecipeDefinition } from "../slots/recipe.js";
 
 const params = z.strictObject({ ...grpoParams.shape, ...tisParams.shape });
 

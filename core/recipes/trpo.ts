@@ -12,10 +12,10 @@
 import { z } from "zod";
 import { tokenMean } from "../algo/aggregate.js";
 import { importanceSampling } from "../algo/surrogates.js";
-import { generalizedAdvantages, rewardToGo, whitenAdvantages } from "./advantages.js";
-import { criticParams, entropyCoefficient, updateParams } from "./params.js";
-import type { Recipe, RecipeDefinition } from "./recipe.js";
-import { entropyTerm, policyKlTerm, policyTerm, valueTerm } from "./terms.js";
+import { generalizedAdvantages, rewardToGo, whitenAdvantages } from "./parts/advantages.js";
+import { criticParams, entropyCoefficient, updateParams } from "./parts/params.js";
+import type { Recipe, RecipeDefinition } from "../slots/recipe.js";
+import { entropyTerm, policyKlTerm, policyTerm, valueTerm } from "./parts/terms.js";
 
 const params = z.strictObject({
   batchSteps: updateParams.batchSteps.default(4000).describe("Environment steps of one batch"),

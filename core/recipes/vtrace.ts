@@ -15,10 +15,10 @@ import { tokenSum } from "../algo/aggregate.js";
 import { clamp, tokenLogRatios } from "../algo/ratio.js";
 import { reinforce } from "../algo/surrogates.js";
 import { vtrace as vtraceOf, type VtraceParameters } from "../algo/vtrace.js";
-import { liveColumn, rowColumn, stepColumn } from "./batch.js";
-import { entropyCoefficient, updateParams, updatePlan } from "./params.js";
-import type { Derive, Recipe, RecipeDefinition } from "./recipe.js";
-import { entropyTerm, policyTerm, valueTerm } from "./terms.js";
+import { liveColumn, rowColumn, stepColumn } from "../slots/batch.js";
+import { entropyCoefficient, updateParams, updatePlan } from "./parts/params.js";
+import type { Derive, Recipe, RecipeDefinition } from "../slots/recipe.js";
+import { entropyTerm, policyTerm, valueTerm } from "./parts/terms.js";
 
 const ratioBound = z.number().positive().max(1e6).default(1);
 

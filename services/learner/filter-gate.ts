@@ -1,5 +1,5 @@
 /** Which whole groups may enter a batch, as the recipe's filter says. Lets all in once too much was filtered in a row. */
-import type { GroupFilter } from "../../core/recipes/recipe.js";
+import type { GroupFilter } from "../../core/slots/recipe.js";
 import type { Rollout } from "../../core/types.js";
 import type { Unit } from "./ready-queue.js";
 

@@ -12,7 +12,7 @@
  * learner waits and what it holds makes no batch; senders bound what they have sent and is not taken.
  */
 import type { RunConfig } from "../../core/config/schema.js";
-import type { Sampler } from "../../core/recipes/recipe.js";
+import type { Sampler } from "../../core/slots/recipe.js";
 import type { LearnerMetrics } from "../../core/telemetry/metrics.js";
 import type { Count, RolloutDelivery } from "../../core/transport/transport.js";
 import { stepCount, type Rollout } from "../../core/types.js";

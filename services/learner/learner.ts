@@ -11,7 +11,7 @@
 import type { RunConfig } from "../../core/config/schema.js";
 import { SkeinError } from "../../core/errors.js";
 import type { FinishReason, RunEvent } from "../../core/progress.js";
-import type { Recipe } from "../../core/recipes/recipe.js";
+import type { Recipe } from "../../core/slots/recipe.js";
 import type { Logger } from "../../core/telemetry/logger.js";
 import type { LearnerStage } from "../../core/telemetry/tables/learner.js";
 import type { LearnerMetrics } from "../../core/telemetry/metrics.js";

@@ -1,9 +1,9 @@
 /** A recipe's loss on a minibatch, between the columns that an engine has and those of the minibatch's steps. */
 import type { Columns, LiveColumn } from "../../core/engine/engine.js";
-import type { Layout } from "../../core/recipes/arrangement.js";
-import type { Batch } from "../../core/recipes/batch.js";
-import { evaluateTerms, type Evaluation } from "../../core/recipes/evaluate.js";
-import type { DeriveContext, Recipe } from "../../core/recipes/recipe.js";
+import type { Layout } from "../../core/slots/arrangement.js";
+import type { Batch } from "../../core/slots/batch.js";
+import { evaluateTerms, type Evaluation } from "../../core/slots/evaluate.js";
+import type { DeriveContext, Recipe } from "../../core/slots/recipe.js";
 
 /** `change` applied to each column there is. */
 function mapColumns<A, B>(

@@ -1,6 +1,6 @@
 /** Rollouts of the last batches, to be trained on again. Not in checkpoints: a learner that resumes begins without. */
 import type { Random } from "../../core/random.js";
-import type { Replay } from "../../core/recipes/recipe.js";
+import type { Replay } from "../../core/slots/recipe.js";
 import { stepCount, type Rollout } from "../../core/types.js";
 
 const stepsOf = (rollouts: readonly Rollout[]): number =>

@@ -3,10 +3,10 @@ import { setImmediate as nextTurn } from "node:timers/promises";
 import { differenceProduct, lineSearch, naturalStep } from "../../core/algo/trust-region.js";
 import { FlatParameters } from "../../core/engine/flat-parameters.js";
 import type { Engine } from "../../core/engine/engine.js";
-import { arrangementOf } from "../../core/recipes/arrangement.js";
-import type { Batch } from "../../core/recipes/batch.js";
-import { liveColumns, type Evaluation } from "../../core/recipes/evaluate.js";
-import type { DeriveContext, Recipe, TrustRegion } from "../../core/recipes/recipe.js";
+import { arrangementOf } from "../../core/slots/arrangement.js";
+import type { Batch } from "../../core/slots/batch.js";
+import { liveColumns, type Evaluation } from "../../core/slots/evaluate.js";
+import type { DeriveContext, Recipe, TrustRegion } from "../../core/slots/recipe.js";
 import { lossOn } from "./loss.js";
 
 /** Step of the central differences along a direction, relative to the weights: for float32. */

@@ -2,10 +2,10 @@
  * Rows of trajectories that go on in a later batch, kept until the batch in which they end. Not in checkpoints: a learner that
  * resumes begins without.
  */
-import { rowColumn, withColumns, type Batch } from "../../core/recipes/batch.js";
-import { joinBatches } from "../../core/recipes/join.js";
-import type { KeepUnfinished } from "../../core/recipes/recipe.js";
-import { selectRows } from "../../core/recipes/select.js";
+import { rowColumn, withColumns, type Batch } from "../../core/slots/batch.js";
+import { joinBatches } from "../../core/slots/join.js";
+import type { KeepUnfinished } from "../../core/slots/recipe.js";
+import { selectRows } from "../../core/slots/select.js";
 import { rowCount } from "../../core/types.js";
 
 export class UnfinishedRows {

@@ -1,7 +1,7 @@
 /** docs/methods.md: every method, written from the recipes themselves. */
 import { markdownTable } from "../../core/markdown.js";
 import { modifierDefinitions, recipeDefinitions, resolveRecipe } from "../../core/recipes/index.js";
-import type { ModifierDefinition, RecipeDefinition } from "../../core/recipes/recipe.js";
+import type { ModifierDefinition, RecipeDefinition } from "../../core/slots/recipe.js";
 
 function rowOf({ id, summary, source }: RecipeDefinition): string[] {
   const { requires, derive, terms } = resolveRecipe({ id, params: {} });

@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { modifierDefinitions, recipeDefinitions, resolveRecipe } from "../../core/recipes/index.js";
-import type { Requirement } from "../../core/recipes/recipe.js";
+import type { Requirement } from "../../core/slots/recipe.js";
 import { runInProcess } from "./in-process.js";
 import { Workplace } from "./skein.js";
 import type { BookReport } from "../../services/coordinator/main.js";

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { answersOf } from "../../core/recipes/answers.js";
-import { withColumns } from "../../core/recipes/batch.js";
+import { answersOf } from "../../core/recipes/parts/answers.js";
+import { withColumns } from "../../core/slots/batch.js";
 import { fixtureBatch } from "./catalogue-fixture.js";
 
 describe("answers", () => {

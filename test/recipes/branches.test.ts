@@ -3,11 +3,11 @@ import { describe, expect, it } from "vitest";
 import { budgetAdvantages, budgetProbabilities } from "../../core/algo/budget.js";
 import { polychromicAdvantages } from "../../core/algo/polychromic.js";
 import { Random } from "../../core/random.js";
-import { withColumns, type Batch } from "../../core/recipes/batch.js";
-import { treesOf } from "../../core/recipes/branches.js";
-import { deriveColumns } from "../../core/recipes/evaluate.js";
+import { withColumns, type Batch } from "../../core/slots/batch.js";
+import { treesOf } from "../../core/recipes/parts/branches.js";
+import { deriveColumns } from "../../core/slots/evaluate.js";
 import { resolveRecipe } from "../../core/recipes/index.js";
-import type { Recipe } from "../../core/recipes/recipe.js";
+import type { Recipe } from "../../core/slots/recipe.js";
 import { fixtureBatch } from "./catalogue-fixture.js";
 import { expectClose } from "./expect-close.js";
 

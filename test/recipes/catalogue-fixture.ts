@@ -1,11 +1,11 @@
 /** One prompt, four rows of 3, 2, 4 and 1 steps: the fixture for which the numbers of many methods were worked out by hand. */
 import { expect } from "vitest";
-import type { Batch } from "../../core/recipes/batch.js";
-import { withColumns } from "../../core/recipes/batch.js";
-import { deriveColumns, evaluateTerms, type Evaluation } from "../../core/recipes/evaluate.js";
+import type { Batch } from "../../core/slots/batch.js";
+import { withColumns } from "../../core/slots/batch.js";
+import { deriveColumns, evaluateTerms, type Evaluation } from "../../core/slots/evaluate.js";
 import type { Columns, LiveColumn } from "../../core/engine/engine.js";
 import { Random } from "../../core/random.js";
-import type { Readings, Recipe } from "../../core/recipes/recipe.js";
+import type { Readings, Recipe } from "../../core/slots/recipe.js";
 
 const OLD = [-0.5, -1.2, -0.6, -0.9, -0.4, -1.5, -0.8, -0.7, -1.0, -0.6];
 const DELTA = [0.1, -0.05, 0.3, -0.25, 0.15, 0.05, 0.4, -0.3, 0, 0.2];

@@ -1,8 +1,8 @@
 /** Methods against numbers that were worked out by hand, to the six digits that are given. */
 import { describe, it } from "vitest";
-import { deriveColumns } from "../../core/recipes/evaluate.js";
+import { deriveColumns } from "../../core/slots/evaluate.js";
 import { resolveRecipe } from "../../core/recipes/index.js";
-import type { Recipe } from "../../core/recipes/recipe.js";
+import type { Recipe } from "../../core/slots/recipe.js";
 import { contextOf } from "./fixture.js";
 import { evaluated, fixtureBatch, rowAdvantages } from "./catalogue-fixture.js";
 import { expectClose } from "./expect-close.js";

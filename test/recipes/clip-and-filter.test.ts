@@ -2,10 +2,10 @@
 import { describe, expect, it } from "vitest";
 import { dualClip } from "../../core/algo/surrogates.js";
 import { SkeinError } from "../../core/errors.js";
-import { withColumns, type Batch } from "../../core/recipes/batch.js";
+import { withColumns, type Batch } from "../../core/slots/batch.js";
 import { resolveRecipe } from "../../core/recipes/index.js";
-import { overlongPenalty } from "../../core/recipes/overlong.js";
-import type { Recipe } from "../../core/recipes/recipe.js";
+import { overlongPenalty } from "../../core/recipes/parts/overlong.js";
+import type { Recipe } from "../../core/slots/recipe.js";
 import { evaluated, fixtureBatch, LIVE, rowAdvantages } from "./catalogue-fixture.js";
 import { expectClose } from "./expect-close.js";
 

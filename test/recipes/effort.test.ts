@@ -8,9 +8,9 @@ import {
   type Effort,
 } from "../../core/algo/effort.js";
 import { windowMeans } from "../../core/algo/windows.js";
-import { withColumns, type Batch } from "../../core/recipes/batch.js";
+import { withColumns, type Batch } from "../../core/slots/batch.js";
 import { resolveRecipe } from "../../core/recipes/index.js";
-import type { Readings, Recipe } from "../../core/recipes/recipe.js";
+import type { Readings, Recipe } from "../../core/slots/recipe.js";
 import { evaluated, fixtureBatch, LIVE } from "./catalogue-fixture.js";
 import { expectClose } from "./expect-close.js";
 

@@ -1,10 +1,10 @@
 /** Methods that choose steps by covariance or entropy, against numbers that were worked out by hand. */
 import { describe, expect, it } from "vitest";
 import { Random } from "../../core/random.js";
-import { withColumns, type Batch } from "../../core/recipes/batch.js";
-import { deriveColumns, evaluateTerms } from "../../core/recipes/evaluate.js";
+import { withColumns, type Batch } from "../../core/slots/batch.js";
+import { deriveColumns, evaluateTerms } from "../../core/slots/evaluate.js";
 import { resolveRecipe } from "../../core/recipes/index.js";
-import type { Readings, Recipe } from "../../core/recipes/recipe.js";
+import type { Readings, Recipe } from "../../core/slots/recipe.js";
 import { evaluated, fixtureBatch, LIVE } from "./catalogue-fixture.js";
 import { expectClose } from "./expect-close.js";
 

@@ -1,7 +1,7 @@
 /** Random rollouts and batches for the tests of recipes, masks and every kind of row end included. */
 import { Random } from "../../core/random.js";
-import { assembleBatch, withColumns, type Batch } from "../../core/recipes/batch.js";
-import type { DeriveContext, Readings } from "../../core/recipes/recipe.js";
+import { assembleBatch, withColumns, type Batch } from "../../core/slots/batch.js";
+import type { DeriveContext, Readings } from "../../core/slots/recipe.js";
 import { StopReason, type Rollout } from "../../core/types.js";
 
 export interface RolloutShape {

@@ -2,10 +2,10 @@
 import { describe, expect, it } from "vitest";
 import { similarity } from "../../core/algo/text-similarity.js";
 import { Random } from "../../core/random.js";
-import type { Batch } from "../../core/recipes/batch.js";
-import { deriveColumns } from "../../core/recipes/evaluate.js";
+import type { Batch } from "../../core/slots/batch.js";
+import { deriveColumns } from "../../core/slots/evaluate.js";
 import { resolveRecipe } from "../../core/recipes/index.js";
-import { selectRows } from "../../core/recipes/select.js";
+import { selectRows } from "../../core/slots/select.js";
 import { fixtureBatch } from "./catalogue-fixture.js";
 import { contextOf } from "./fixture.js";
 

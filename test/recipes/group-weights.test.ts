@@ -2,10 +2,10 @@
 import { describe, expect, it } from "vitest";
 import { logitGradientNorm } from "../../core/algo/categorical.js";
 import { answerEntropy } from "../../core/algo/answer-entropy.js";
-import { withColumns, type Batch } from "../../core/recipes/batch.js";
-import { cosineWithRestarts } from "../../core/recipes/canon-schedule.js";
+import { withColumns, type Batch } from "../../core/slots/batch.js";
+import { cosineWithRestarts } from "../../core/recipes/parts/canon-schedule.js";
 import { resolveRecipe } from "../../core/recipes/index.js";
-import type { Recipe } from "../../core/recipes/recipe.js";
+import type { Recipe } from "../../core/slots/recipe.js";
 import { Random } from "../../core/random.js";
 import { evaluated, fixtureBatch, rowAdvantages } from "./catalogue-fixture.js";
 import { expectClose } from "./expect-close.js";

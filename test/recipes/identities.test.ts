@@ -12,10 +12,10 @@ import {
 } from "../../core/algo/aggregate.js";
 import { importanceSampling, ppoClip } from "../../core/algo/surrogates.js";
 import { Random } from "../../core/random.js";
-import { stepColumn, withColumns, type Batch } from "../../core/recipes/batch.js";
+import { stepColumn, withColumns, type Batch } from "../../core/slots/batch.js";
 import { resolveRecipe } from "../../core/recipes/index.js";
-import type { Recipe } from "../../core/recipes/recipe.js";
-import { policyTerm } from "../../core/recipes/terms.js";
+import type { Recipe } from "../../core/slots/recipe.js";
+import { policyTerm } from "../../core/recipes/parts/terms.js";
 import { expectClose } from "./expect-close.js";
 import { worst } from "./fixture.js";
 import {

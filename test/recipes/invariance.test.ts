@@ -8,11 +8,11 @@ import {
 } from "../../core/algo/aggregate.js";
 import type { Cotangents, LiveColumn } from "../../core/engine/engine.js";
 import { Random } from "../../core/random.js";
-import { stepColumn, withColumns, type Batch, type ColumnSet } from "../../core/recipes/batch.js";
-import { liveColumns } from "../../core/recipes/evaluate.js";
+import { stepColumn, withColumns, type Batch, type ColumnSet } from "../../core/slots/batch.js";
+import { liveColumns } from "../../core/slots/evaluate.js";
 import { recipeDefinitions, resolveRecipe } from "../../core/recipes/index.js";
-import type { Recipe, Term } from "../../core/recipes/recipe.js";
-import { selectRows } from "../../core/recipes/select.js";
+import type { Recipe, Term } from "../../core/slots/recipe.js";
+import { selectRows } from "../../core/slots/select.js";
 import { worst } from "./fixture.js";
 import {
   derivedFrom,

@@ -3,16 +3,16 @@ import { describe, expect, it } from "vitest";
 import { tokenMean } from "../../core/algo/aggregate.js";
 import { SkeinError } from "../../core/errors.js";
 import { Random } from "../../core/random.js";
-import { withColumns, type Batch } from "../../core/recipes/batch.js";
-import { checkRecipe } from "../../core/recipes/check.js";
-import { deriveColumns } from "../../core/recipes/evaluate.js";
+import { withColumns, type Batch } from "../../core/slots/batch.js";
+import { checkRecipe } from "../../core/slots/check.js";
+import { deriveColumns } from "../../core/slots/evaluate.js";
 import {
   findModifier,
   modifierDefinitions,
   recipeDefinitions,
   resolveRecipe,
 } from "../../core/recipes/index.js";
-import type { Recipe } from "../../core/recipes/recipe.js";
+import type { Recipe } from "../../core/slots/recipe.js";
 import { F } from "../algo/fixture.js";
 import { evaluated, fixtureBatch, LIVE } from "./catalogue-fixture.js";
 import { expectClose } from "./expect-close.js";

@@ -1,8 +1,8 @@
 /** Methods on rows of older policies, against numbers worked out by hand. */
 import { describe, expect, it } from "vitest";
-import { withColumns, type Batch } from "../../core/recipes/batch.js";
+import { withColumns, type Batch } from "../../core/slots/batch.js";
 import { resolveRecipe } from "../../core/recipes/index.js";
-import type { Recipe } from "../../core/recipes/recipe.js";
+import type { Recipe } from "../../core/slots/recipe.js";
 import { F } from "../algo/fixture.js";
 import { evaluated, fixtureBatch } from "./catalogue-fixture.js";
 import { expectClose } from "./expect-close.js";

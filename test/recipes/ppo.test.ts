@@ -1,10 +1,10 @@
 import { describe, expect, it } from "vitest";
 import { Random } from "../../core/random.js";
-import { withColumns, type Batch } from "../../core/recipes/batch.js";
-import { selectSteps } from "../../core/recipes/select.js";
-import { deriveColumns, evaluateTerms, liveColumns } from "../../core/recipes/evaluate.js";
+import { withColumns, type Batch } from "../../core/slots/batch.js";
+import { selectSteps } from "../../core/slots/select.js";
+import { deriveColumns, evaluateTerms, liveColumns } from "../../core/slots/evaluate.js";
 import { resolveRecipe } from "../../core/recipes/index.js";
-import type { Recipe } from "../../core/recipes/recipe.js";
+import type { Recipe } from "../../core/slots/recipe.js";
 import { contextOf, randomBatch, worst } from "./fixture.js";
 import {
   nearKink,

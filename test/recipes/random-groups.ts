@@ -1,9 +1,9 @@
 /** Random groups of rows with every column that a recipe may read, live columns among them. */
 import type { Columns, LiveColumn } from "../../core/engine/engine.js";
 import { Random } from "../../core/random.js";
-import { stepColumn, withColumns, type Batch } from "../../core/recipes/batch.js";
-import { deriveColumns, evaluateTerms, liveColumns, type Evaluation } from "../../core/recipes/evaluate.js";
-import type { DeriveContext, Readings, Recipe } from "../../core/recipes/recipe.js";
+import { stepColumn, withColumns, type Batch } from "../../core/slots/batch.js";
+import { deriveColumns, evaluateTerms, liveColumns, type Evaluation } from "../../core/slots/evaluate.js";
+import type { DeriveContext, Readings, Recipe } from "../../core/slots/recipe.js";
 
 const ACTIONS = 3;
 /** Numbers are multiples of it, and so exact in float32, a power of two of them more or less included. */

@@ -1,8 +1,8 @@
 /** Methods that regress log-probabilities to a target, against numbers that were worked out by hand. */
 import { describe, expect, it } from "vitest";
-import { withColumns, type Batch } from "../../core/recipes/batch.js";
+import { withColumns, type Batch } from "../../core/slots/batch.js";
 import { resolveRecipe } from "../../core/recipes/index.js";
-import type { Recipe } from "../../core/recipes/recipe.js";
+import type { Recipe } from "../../core/slots/recipe.js";
 import { evaluated, fixtureBatch, perRow } from "./catalogue-fixture.js";
 import { expectClose } from "./expect-close.js";
 

@@ -1,8 +1,8 @@
 import { contextOf } from "./fixture.js";
 import { describe, expect, it } from "vitest";
 import { Random } from "../../core/random.js";
-import type { Batch } from "../../core/recipes/batch.js";
-import { returnScaleTracker, scaleRewards } from "../../core/recipes/return-scale.js";
+import type { Batch } from "../../core/slots/batch.js";
+import { returnScaleTracker, scaleRewards } from "../../core/recipes/parts/return-scale.js";
 
 const GAMMA = 0.9;
 

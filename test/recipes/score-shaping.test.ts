@@ -1,10 +1,10 @@
 /** riskpo, grape and pear against worked numbers. */
 import { describe, expect, it } from "vitest";
 import { mixedRisk, trackQuantile } from "../../core/algo/risk.js";
-import { withColumns, type Batch } from "../../core/recipes/batch.js";
-import { deriveColumns } from "../../core/recipes/evaluate.js";
+import { withColumns, type Batch } from "../../core/slots/batch.js";
+import { deriveColumns } from "../../core/slots/evaluate.js";
 import { resolveRecipe } from "../../core/recipes/index.js";
-import type { Readings, Recipe } from "../../core/recipes/recipe.js";
+import type { Readings, Recipe } from "../../core/slots/recipe.js";
 import { contextOf } from "./fixture.js";
 import { evaluated, fixtureBatch, rowAdvantages } from "./catalogue-fixture.js";
 import { expectClose } from "./expect-close.js";

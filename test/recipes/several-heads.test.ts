@@ -2,10 +2,10 @@
 import { describe, expect, it } from "vitest";
 import { responsibilities } from "../../core/algo/mixture.js";
 import { Random } from "../../core/random.js";
-import { withColumns, type Batch } from "../../core/recipes/batch.js";
-import { deriveColumns } from "../../core/recipes/evaluate.js";
+import { withColumns, type Batch } from "../../core/slots/batch.js";
+import { deriveColumns } from "../../core/slots/evaluate.js";
 import { resolveRecipe } from "../../core/recipes/index.js";
-import type { Recipe } from "../../core/recipes/recipe.js";
+import type { Recipe } from "../../core/slots/recipe.js";
 import { evaluated, fixtureBatch } from "./catalogue-fixture.js";
 import { expectClose } from "./expect-close.js";
 import { randomBatch } from "./fixture.js";

@@ -2,9 +2,9 @@
 import { expect } from "vitest";
 import type { Columns, Cotangents, LiveColumn } from "../../core/engine/engine.js";
 import { Random } from "../../core/random.js";
-import type { Batch, ColumnSet } from "../../core/recipes/batch.js";
-import { deriveColumns, evaluateTerms } from "../../core/recipes/evaluate.js";
-import type { Readings, Recipe } from "../../core/recipes/recipe.js";
+import type { Batch, ColumnSet } from "../../core/slots/batch.js";
+import { deriveColumns, evaluateTerms } from "../../core/slots/evaluate.js";
+import type { Readings, Recipe } from "../../core/slots/recipe.js";
 
 /** A power of two: numbers of `grid` ± H are exact in float32. */
 const H = 2 ** -9;

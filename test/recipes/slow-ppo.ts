@@ -1,5 +1,5 @@
 /** PPO on plain numbers, straight from the papers' formulas, sharing nothing with core/: the oracle of ppo.test.ts. */
-import type { Batch } from "../../core/recipes/batch.js";
+import type { Batch } from "../../core/slots/batch.js";
 
 export interface SlowParams {
   readonly gamma: number;

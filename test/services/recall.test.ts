@@ -10,7 +10,7 @@ import { initialWeights } from "../../core/model/init.js";
 import type { Architecture, Model } from "../../core/model/model.js";
 import { PolicyRunner } from "../../core/policy/policy-runner.js";
 import { deriveSeed, Random } from "../../core/random.js";
-import { assembleBatch } from "../../core/recipes/batch.js";
+import { assembleBatch } from "../../core/slots/batch.js";
 import { resolveRecipe } from "../../core/recipes/index.js";
 import { EpisodeBook, FragmentBuilder } from "../../services/actor/fragment.js";
 import { smallRollout } from "./fixture.js";

@@ -4,8 +4,8 @@ import { tokenMean } from "../../core/algo/aggregate.js";
 import type { Engine } from "../../core/engine/engine.js";
 import { createEngine } from "../../core/engine/select.js";
 import { Random } from "../../core/random.js";
-import { stepColumn, type Batch } from "../../core/recipes/batch.js";
-import type { Recipe } from "../../core/recipes/recipe.js";
+import { stepColumn, type Batch } from "../../core/slots/batch.js";
+import type { Recipe } from "../../core/slots/recipe.js";
 import { trainBatch } from "../../services/learner/train-batch.js";
 import {
   accumulator,

@@ -3,7 +3,7 @@ import type { Engine } from "../../core/engine/engine.js";
 import { box, discrete } from "../../core/env/spaces.js";
 import { createModel } from "../../core/model/create.js";
 import { Random } from "../../core/random.js";
-import { assembleBatch } from "../../core/recipes/batch.js";
+import { assembleBatch } from "../../core/slots/batch.js";
 import { initialMoments, observe, std } from "../../core/algo/running-moments.js";
 import { freshStart, Trainer, type TrainerState } from "../../services/learner/trainer.js";
 import { trainBatch } from "../../services/learner/train-batch.js";

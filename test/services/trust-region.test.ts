@@ -7,7 +7,7 @@ import { box, discrete } from "../../core/env/spaces.js";
 import { createModel } from "../../core/model/create.js";
 import { initialWeights } from "../../core/model/init.js";
 import { Random } from "../../core/random.js";
-import { assembleBatch, withColumns, type Batch } from "../../core/recipes/batch.js";
+import { assembleBatch, withColumns, type Batch } from "../../core/slots/batch.js";
 import { resolveRecipe } from "../../core/recipes/index.js";
 import { trainBatch } from "../../services/learner/train-batch.js";
 import { trustRegionStep } from "../../services/learner/trust-region.js";

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { Random } from "../../core/random.js";
-import { assembleBatch, withColumns, type Batch } from "../../core/recipes/batch.js";
+import { assembleBatch, withColumns, type Batch } from "../../core/slots/batch.js";
 import { UnfinishedRows } from "../../services/learner/unfinished-rows.js";
 import { randomRollout } from "../recipes/fixture.js";
 

@@ -10,7 +10,7 @@
  */
 import { z } from "zod";
 import { corrected, normalizeWeights, weightLevel } from "./importance.js";
-import type { ModifierDefinition } from "../recipe.js";
+import type { ModifierDefinition } from "../../slots/recipe.js";
 
 export const decoupledParams = z.strictObject({
   proximal: z

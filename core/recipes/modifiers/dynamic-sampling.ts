@@ -9,8 +9,8 @@
  * (verl).
  */
 import { z } from "zod";
-import { maxFilteredBatches, scoresDiffer } from "../filters.js";
-import type { ModifierDefinition } from "../recipe.js";
+import { maxFilteredBatches, scoresDiffer } from "../parts/filters.js";
+import type { ModifierDefinition } from "../../slots/recipe.js";
 import { refusal } from "./refusal.js";
 
 const params = z.strictObject({ maxFilteredBatches });

@@ -5,10 +5,10 @@
  * al. 2016).
  */
 import { z } from "zod";
-import { entropyCoefficient } from "../params.js";
-import type { ModifierDefinition } from "../recipe.js";
+import { entropyCoefficient } from "../parts/params.js";
+import type { ModifierDefinition } from "../../slots/recipe.js";
 import { refusal } from "./refusal.js";
-import { entropyTerm } from "../terms.js";
+import { entropyTerm } from "../parts/terms.js";
 
 const params = z.strictObject({ entropyCoefficient });
 

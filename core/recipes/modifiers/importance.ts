@@ -5,8 +5,8 @@
 import { z } from "zod";
 import { importanceWeights, type ImportanceBound, type ImportanceLevel } from "../../algo/importance.js";
 import { proximalLogprobs } from "../../algo/proximal.js";
-import { stepColumn, type Batch } from "../batch.js";
-import type { Derive, Recipe, Term } from "../recipe.js";
+import { stepColumn, type Batch } from "../../slots/batch.js";
+import type { Derive, Recipe, Term } from "../../slots/recipe.js";
 import { refusal } from "./refusal.js";
 
 export const weightLevel = z

@@ -14,8 +14,8 @@ import { z } from "zod";
 import { drawFrom, resamplingProbabilities } from "../../algo/resampling.js";
 import { rowCount } from "../../types.js";
 import { rowsByGroup } from "../../algo/group-statistics.js";
-import { rowColumn } from "../batch.js";
-import type { Derive, ModifierDefinition } from "../recipe.js";
+import { rowColumn } from "../../slots/batch.js";
+import type { Derive, ModifierDefinition } from "../../slots/recipe.js";
 
 export const filtrationParams = z.strictObject({
   resampling: z

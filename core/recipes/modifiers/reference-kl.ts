@@ -8,10 +8,10 @@
  */
 import { z } from "zod";
 import { seqMeanTokenMean, tokenMean } from "../../algo/aggregate.js";
-import type { ModifierDefinition } from "../recipe.js";
+import type { ModifierDefinition } from "../../slots/recipe.js";
 import { refusal } from "./refusal.js";
-import { withReferenceKl } from "../reference.js";
-import { REFERENCE_KL } from "../terms.js";
+import { withReferenceKl } from "../parts/reference.js";
+import { REFERENCE_KL } from "../parts/terms.js";
 
 const AGGREGATORS = { "token-mean": tokenMean, "seq-mean-token-mean": seqMeanTokenMean } as const;
 

@@ -1,6 +1,6 @@
 /** What a modifier says where it does not fit. */
 import { SkeinError } from "../../errors.js";
-import type { Recipe } from "../recipe.js";
+import type { Recipe } from "../../slots/recipe.js";
 
 /** RECIPE_INVALID: `modifier <modifier>: recipe <id> <why>`. */
 export function refusal(modifier: string, { id }: Recipe, why: string): SkeinError {

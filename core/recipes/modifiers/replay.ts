@@ -8,7 +8,7 @@
  * clip around ρ = 1 drops more of it; a learner that resumes begins without memory. Source confidence: note.
  */
 import { z } from "zod";
-import type { ModifierDefinition } from "../recipe.js";
+import type { ModifierDefinition } from "../../slots/recipe.js";
 import { refusal } from "./refusal.js";
 
 export const replayParams = z.strictObject({

@@ -12,7 +12,7 @@ import { z } from "zod";
 import type { ImportanceBound } from "../../algo/importance.js";
 import { SkeinError } from "../../errors.js";
 import { corrected, normalizeWeights, weightLevel } from "./importance.js";
-import type { ModifierDefinition } from "../recipe.js";
+import type { ModifierDefinition } from "../../slots/recipe.js";
 
 export const tisParams = z.strictObject({
   weightLevel,

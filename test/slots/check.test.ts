@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
-import { checkRecipe } from "../../core/recipes/check.js";
+import { checkRecipe } from "../../core/slots/check.js";
 import { ppo } from "../../core/recipes/ppo.js";
 import { resolveRecipe } from "../../core/recipes/index.js";
-import type { Recipe } from "../../core/recipes/recipe.js";
+import type { Recipe } from "../../core/slots/recipe.js";
 
 const recipe: Recipe = ppo.build(ppo.params.parse({}));
 

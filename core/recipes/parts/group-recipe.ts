@@ -1,10 +1,10 @@
 /** What methods without a critic share: a row's advantage comes from its group, and every step of the row has it. */
 import { z } from "zod";
-import type { Aggregator } from "../algo/aggregate.js";
-import { dualClip, ppoClip, type ClipEpsilon, type Surrogate } from "../algo/surrogates.js";
+import type { Aggregator } from "../../algo/aggregate.js";
+import { dualClip, ppoClip, type ClipEpsilon, type Surrogate } from "../../algo/surrogates.js";
 import { groupAdvantages, type RowAdvantages } from "./advantages.js";
 import { entropyCoefficient, updateParams, updatePlan } from "./params.js";
-import type { Derive, Recipe } from "./recipe.js";
+import type { Derive, Recipe } from "../../slots/recipe.js";
 import { entropyTerm, policyTerm, type PolicyTermOptions } from "./terms.js";
 
 /** Rows keep together: what a minibatch sums over a row it sums over all of it. */

@@ -1,7 +1,7 @@
 /** Scores as success in [0, 1], for methods that need to know what failure and success are. */
 import { z } from "zod";
-import { clamp } from "../algo/ratio.js";
-import { SkeinError } from "../errors.js";
+import { clamp } from "../../algo/ratio.js";
+import { SkeinError } from "../../errors.js";
 
 export const scoreRange = {
   minScore: z.number().default(0).describe("Score of a row that fails; no score may be lower"),

@@ -1,6 +1,6 @@
 /** Papers: one row of each of several groups, as pupils who all answer the same questions hand them in (RiskPO). */
-import { groupStatistics, rowsByGroup } from "../algo/group-statistics.js";
-import { rowColumn, type Batch } from "./batch.js";
+import { groupStatistics, rowsByGroup } from "../../algo/group-statistics.js";
+import { rowColumn, type Batch } from "../../slots/batch.js";
 
 export interface Bundle {
   /** Rows of each paper. */

@@ -2,10 +2,10 @@
  * Reward scaling by the running standard deviation of the discounted return ("The 37 implementation details of
  * PPO", continuous control, details 4 and 5): R_t = γ·R_{t−1} + r_t along each trajectory, r ← clip(r / std(R), ±10).
  */
-import { initialMoments, observe, std, type RunningMoments } from "../algo/running-moments.js";
-import { clamp } from "../algo/ratio.js";
-import { stepColumn } from "./batch.js";
-import type { Derive, Tracker } from "./recipe.js";
+import { initialMoments, observe, std, type RunningMoments } from "../../algo/running-moments.js";
+import { clamp } from "../../algo/ratio.js";
+import { stepColumn } from "../../slots/batch.js";
+import type { Derive, Tracker } from "../../slots/recipe.js";
 
 const CLIP = 10;
 

@@ -1,7 +1,7 @@
 /** Parameters that methods share: the names, bounds and meanings are the same wherever they appear in a run file. */
 import { z } from "zod";
-import { SkeinError } from "../errors.js";
-import type { UpdatePlan } from "./recipe.js";
+import { SkeinError } from "../../errors.js";
+import type { UpdatePlan } from "../../slots/recipe.js";
 
 /** How a batch becomes optimiser steps. */
 export const updateParams = {

@@ -1,6 +1,6 @@
 /** Which groups may enter a batch. */
 import { z } from "zod";
-import type { GroupFilter } from "./recipe.js";
+import type { GroupFilter } from "../../slots/recipe.js";
 
 /** verl gives up after 10 batches of samples, each three times a training batch. */
 export const maxFilteredBatches = z

@@ -1,7 +1,7 @@
 /** What DAPO does about long rows: a soft penalty before the limit, and no loss from rows that a limit cut. */
-import { chosenPerRow } from "../algo/arrays.js";
-import { rowColumn } from "./batch.js";
-import type { Derive } from "./recipe.js";
+import { chosenPerRow } from "../../algo/arrays.js";
+import { rowColumn } from "../../slots/batch.js";
+import type { Derive } from "../../slots/recipe.js";
 
 export interface Overlong {
   /** L_max, steps */

@@ -1,9 +1,9 @@
 import { describe, expect, it } from "vitest";
 import { Random } from "../../core/random.js";
-import { assembleBatch, stepColumn, withColumns } from "../../core/recipes/batch.js";
-import { selectSteps } from "../../core/recipes/select.js";
+import { assembleBatch, stepColumn, withColumns } from "../../core/slots/batch.js";
+import { selectSteps } from "../../core/slots/select.js";
 import type { Rollout } from "../../core/types.js";
-import { randomBatch, randomRollout } from "./fixture.js";
+import { randomBatch, randomRollout } from "../recipes/fixture.js";
 
 describe("an assembled batch", () => {
   it.each([

@@ -1,16 +1,16 @@
 /** Terms that methods share: policy, value and entropy. */
-import type { Aggregator } from "../algo/aggregate.js";
-import { tokenMean } from "../algo/aggregate.js";
-import { entropyBonus } from "../algo/entropy.js";
-import { approximateKl, klK3, type KlEstimator } from "../algo/kl.js";
-import { entropyBand } from "../algo/entropy-band.js";
-import { categoricalKl, gaussianKl } from "../algo/policy-kl.js";
-import { sequenceLogRatios, tokenLogRatios } from "../algo/ratio.js";
-import { explainedVariance, maskedMean } from "../algo/statistics.js";
-import { clipFraction, type ClipEpsilon, type Surrogate } from "../algo/surrogates.js";
-import { clippedValueLoss, squaredValueLoss } from "../algo/value-loss.js";
-import { selectedMask, stepColumn } from "./batch.js";
-import type { Term } from "./recipe.js";
+import type { Aggregator } from "../../algo/aggregate.js";
+import { tokenMean } from "../../algo/aggregate.js";
+import { entropyBonus } from "../../algo/entropy.js";
+import { approximateKl, klK3, type KlEstimator } from "../../algo/kl.js";
+import { entropyBand } from "../../algo/entropy-band.js";
+import { categoricalKl, gaussianKl } from "../../algo/policy-kl.js";
+import { sequenceLogRatios, tokenLogRatios } from "../../algo/ratio.js";
+import { explainedVariance, maskedMean } from "../../algo/statistics.js";
+import { clipFraction, type ClipEpsilon, type Surrogate } from "../../algo/surrogates.js";
+import { clippedValueLoss, squaredValueLoss } from "../../algo/value-loss.js";
+import { selectedMask, stepColumn } from "../../slots/batch.js";
+import type { Term } from "../../slots/recipe.js";
 
 export interface PolicyTermOptions extends Pick<Term, "weights" | "select"> {
   readonly id?: string;

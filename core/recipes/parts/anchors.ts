@@ -1,9 +1,9 @@
 /** Which steps of a batch were taken in the same state of the same task. */
-import { equalObservations, similarTexts } from "../algo/anchor-groups.js";
-import { spreadRows } from "../algo/arrays.js";
-import { SkeinError } from "../errors.js";
+import { equalObservations, similarTexts } from "../../algo/anchor-groups.js";
+import { spreadRows } from "../../algo/arrays.js";
+import { SkeinError } from "../../errors.js";
 
-import { rowColumn, type Batch } from "./batch.js";
+import { rowColumn, type Batch } from "../../slots/batch.js";
 
 /**
  * [N]: the same number = the same group and the same state. States are the same where the environment names them alike,

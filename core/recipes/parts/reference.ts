@@ -1,8 +1,8 @@
 /** A KL to a reference policy that is held fixed, for methods that can do without one. */
 import { z } from "zod";
-import type { Aggregator } from "../algo/aggregate.js";
-import type { KlEstimator } from "../algo/kl.js";
-import type { Recipe } from "./recipe.js";
+import type { Aggregator } from "../../algo/aggregate.js";
+import type { KlEstimator } from "../../algo/kl.js";
+import type { Recipe } from "../../slots/recipe.js";
 import { referenceKlTerm } from "./terms.js";
 
 export const klCoefficient = z

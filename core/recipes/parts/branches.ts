@@ -1,6 +1,6 @@
 /** Episodes and the branches that were played from their states, in the rows of a batch. */
-import { rowCount } from "../types.js";
-import { rowColumn, stepColumn, type Batch } from "./batch.js";
+import { rowCount } from "../../types.js";
+import { rowColumn, stepColumn, type Batch } from "../../slots/batch.js";
 
 /** Continuations from one state of an episode. */
 export interface Fork {

@@ -1,7 +1,7 @@
 /** How CANON's μ goes from comparing between halves of a group to comparing within, or back. */
 import { z } from "zod";
-import { rowColumn } from "./batch.js";
-import type { Readings, Tracker } from "./recipe.js";
+import { rowColumn } from "../../slots/batch.js";
+import type { Readings, Tracker } from "../../slots/recipe.js";
 import { scoreRange, successOf } from "./success.js";
 
 const batches = z.int().min(0).max(1e9);

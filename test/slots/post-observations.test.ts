@@ -1,10 +1,10 @@
 import { describe, expect, it } from "vitest";
 import { Random } from "../../core/random.js";
-import { assembleBatch, type Batch } from "../../core/recipes/batch.js";
-import { joinBatches } from "../../core/recipes/join.js";
-import { selectRows, selectSteps, splitFinalSteps, withFinalSteps } from "../../core/recipes/select.js";
+import { assembleBatch, type Batch } from "../../core/slots/batch.js";
+import { joinBatches } from "../../core/slots/join.js";
+import { selectRows, selectSteps, splitFinalSteps, withFinalSteps } from "../../core/slots/select.js";
 import type { Rollout } from "../../core/types.js";
-import { randomRollout } from "./fixture.js";
+import { randomRollout } from "../recipes/fixture.js";
 
 describe("post-decision observations", () => {
   const random = new Random(12);

@@ -2,8 +2,8 @@
  * How random the policy was at each step of an episode in earlier batches (EPO). The mean of −log π of the actions that
  * were taken stands for the mean entropy, which it estimates without bias and which the record has.
  */
-import { stepColumn, type Batch } from "./batch.js";
-import type { Readings, Tracker } from "./recipe.js";
+import { stepColumn, type Batch } from "../../slots/batch.js";
+import type { Readings, Tracker } from "../../slots/recipe.js";
 
 /** Of the episode's steps 0, 1, …; the last of `steps` also stands for all that follow. */
 interface Sums {

@@ -1,6 +1,6 @@
 /** Which rows ended in the same answer. */
-import { rowCount } from "../types.js";
-import type { Batch } from "./batch.js";
+import { rowCount } from "../../types.js";
+import type { Batch } from "../../slots/batch.js";
 
 /**
  * [R] whole numbers: the same number = the same answer. A row's answer is its counter `answer` where rows have one, and

@@ -1,8 +1,8 @@
 /** Stage 1 of A*-PO: each task's optimal value, from the scores of rows that the reference policy played. */
-import { addSoftSums, softMean, softSumOf, type SoftSum } from "../algo/soft-mean.js";
-import { SkeinError } from "../errors.js";
-import { rowColumn, type Batch } from "./batch.js";
-import type { Readings, Tracker } from "./recipe.js";
+import { addSoftSums, softMean, softSumOf, type SoftSum } from "../../algo/soft-mean.js";
+import { SkeinError } from "../../errors.js";
+import { rowColumn, type Batch } from "../../slots/batch.js";
+import type { Readings, Tracker } from "../../slots/recipe.js";
 
 interface OptimalValues {
   /** Of stage 1, seen so far. */

@@ -1,12 +1,12 @@
 /** Derives that give every step its advantage: by a critic, or by the group that its row belongs to. */
-import { spreadRows } from "../algo/arrays.js";
-import { gae } from "../algo/gae.js";
-import { discountedReturns } from "../algo/returns.js";
-import { groupStatistics, standardizeByGroup, type SingletonRule } from "../algo/group-statistics.js";
-import { standardize, whiten } from "../algo/statistics.js";
-import { rowColumn, stepColumn, type Batch } from "./batch.js";
+import { spreadRows } from "../../algo/arrays.js";
+import { gae } from "../../algo/gae.js";
+import { discountedReturns } from "../../algo/returns.js";
+import { groupStatistics, standardizeByGroup, type SingletonRule } from "../../algo/group-statistics.js";
+import { standardize, whiten } from "../../algo/statistics.js";
+import { rowColumn, stepColumn, type Batch } from "../../slots/batch.js";
 import type { CriticParams } from "./params.js";
-import type { Derive, DeriveContext } from "./recipe.js";
+import type { Derive, DeriveContext } from "../../slots/recipe.js";
 import { scaleRewards } from "./return-scale.js";
 
 /** GAE with the values of the weights that seal the batch; `returns` = advantages + values. */

@@ -1,8 +1,8 @@
 /** What ARES knows of each difficulty from one batch to the next: a price of effort λ, and a weight β of the KL. */
-import { DIFFICULTIES, type Difficulty } from "../algo/effort.js";
-import { clamp } from "../algo/ratio.js";
-import type { Batch } from "./batch.js";
-import type { Readings, Tracker } from "./recipe.js";
+import { DIFFICULTIES, type Difficulty } from "../../algo/effort.js";
+import { clamp } from "../../algo/ratio.js";
+import type { Batch } from "../../slots/batch.js";
+import type { Readings, Tracker } from "../../slots/recipe.js";
 
 interface Bucket {
   /** Running mean of high-entropy windows a row; null = none seen. */

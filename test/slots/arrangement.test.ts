@@ -1,9 +1,9 @@
 import { describe, expect, it } from "vitest";
 import { Random } from "../../core/random.js";
-import { arrangementOf, singleSteps, wholeRows } from "../../core/recipes/arrangement.js";
-import type { Batch } from "../../core/recipes/batch.js";
-import { selectRows, splitFinalSteps, withFinalSteps } from "../../core/recipes/select.js";
-import { randomBatch } from "./fixture.js";
+import { arrangementOf, singleSteps, wholeRows } from "../../core/slots/arrangement.js";
+import type { Batch } from "../../core/slots/batch.js";
+import { selectRows, splitFinalSteps, withFinalSteps } from "../../core/slots/select.js";
+import { randomBatch } from "../recipes/fixture.js";
 
 const [O, P, S] = [3, 4, 2];
 
