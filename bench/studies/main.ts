@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
 import { Command, InvalidArgumentError } from "commander";
 import { messageOf, SkeinError } from "../../core/errors.js";
 import type { ProgressEvent } from "../../core/progress.js";
-import { studies } from "./catalogue.js";
+import { studies } from "./catalogue/index.js";
 import { studyPage, verdictsOf } from "./page.js";
 import { studySvg } from "./plot.js";
 import { laidOver, RunStore } from "./runs.js";

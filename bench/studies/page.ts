@@ -58,7 +58,7 @@ export function studyPage(study: Study, results: Results): string {
     "",
     `![${title}](${name}.svg)`,
     "",
-    `Made by \`npm run study -- ${name}\`; the arms are in \`bench/studies/catalogue.ts\`.`,
+    `Made by \`npm run study -- ${name}\`; the arms are in \`bench/studies/catalogue/\`.`,
     "",
   ].join("\n");
 }

@@ -4,6 +4,8 @@ import { interval } from "./statistics.js";
 
 /** Mid-tones that stay apart for most kinds of colour vision, on white and on near-black. */
 const COLORS = ["#3b82f6", "#e0782f", "#22a06b", "#a855f7", "#d1467f", "#8a7a3d"];
+/** Of the lines of each next round of colours. */
+const DASHES = ["", "7 3", "2 3"];
 const POINTS = 60;
 
 export interface ArmCurves {
@@ -54,6 +56,8 @@ export function studySvg(title: string, subtitle: string, arms: readonly ArmCurv
   const body = arms.flatMap(({ name }, k) => {
     const color = COLORS[k % COLORS.length]!;
     const band = bands[k]!;
+    const dash = DASHES[Math.floor(k / COLORS.length) % DASHES.length]!;
+    const dashed = dash === "" ? "" : ` stroke-dasharray="${dash}"`;
     const outline = [
       ...band.map(({ x, high }) => place(x, high)),
       ...band.map(({ x, low }) => place(x, low)).reverse(),
@@ -61,8 +65,8 @@ export function studySvg(title: string, subtitle: string, arms: readonly ArmCurv
     const y = TOP + 8 + 16 * k;
     return [
       `<polygon points="${outline.join(" ")}" fill="${color}" fill-opacity="0.18"/>`,
-      `<polyline points="${band.map(({ x, mean }) => place(x, mean)).join(" ")}" fill="none" stroke="${color}" stroke-width="2.25" stroke-linejoin="round"/>`,
-      line(LEFT + 12, y, LEFT + 34, y, `stroke="${color}" stroke-width="3"`),
+      `<polyline points="${band.map(({ x, mean }) => place(x, mean)).join(" ")}" fill="none" stroke="${color}" stroke-width="2.25" stroke-linejoin="round"${dashed}/>`,
+      line(LEFT + 12, y, LEFT + 34, y, `stroke="${color}" stroke-width="3"${dashed}`),
       text(LEFT + 42, y + 4, name, `fill="${color}" font-weight="600"`),
     ];
   });

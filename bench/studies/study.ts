@@ -71,3 +71,17 @@ export const returnCurve: Study["curve"] = {
   title: "mean return of the last 100 episodes",
   of: ({ meanReturn100 }) => meanReturn100,
 };
+
+/** Mean over batches of the share of groups whose scores differ. */
+export const informativeGroups: Measure = {
+  name: "informative groups",
+  digits: 3,
+  of: (run) => mean(run.map(({ stats }) => stats["informativeGroups"] ?? Number.NaN)),
+};
+
+/** Mean over batches, versions. */
+export const meanPolicyLag: Measure = {
+  name: "policyLag",
+  digits: 2,
+  of: (run) => mean(run.map(({ policyLagMean }) => policyLagMean)),
+};

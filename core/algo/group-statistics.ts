@@ -21,6 +21,18 @@ export function rowsByGroup(groups: GroupKeys): number[][] {
   return [...rows.values()];
 }
 
+export function differ(values: ArrayLike<number>): boolean {
+  for (let i = 1; i < values.length; i++) if (values[i] !== values[0]) return true;
+  return false;
+}
+
+/** Share of the groups in which values differ: from the others a method that compares learns nothing. values, groups [R] */
+export function informativeShare(values: Float64Array, groups: GroupKeys): number {
+  expectLength("informativeShare", "groups", values.length, groups.length);
+  const all = rowsByGroup(groups);
+  return all.filter((rows) => differ(rows.map((i) => values[i]!))).length / all.length;
+}
+
 export interface GroupStatistics {
   /** [R] mean of the row's group */
   readonly means: Float64Array;

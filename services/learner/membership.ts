@@ -14,11 +14,12 @@ import type { Learner } from "./learner.js";
 import type { Settlements } from "./settlements.js";
 
 const FINISH_SECONDS = 3;
-/**
- * The gate rests on what the learner says. A learner that waits for a batch drops repeats and stale rollouts
- * meanwhile, and must say so: else the gate goes on counting them and grants nothing.
- */
 const REPORT_MS = 1000;
+/**
+ * The gate rests on what the learner says. A learner that waits for a batch drops rollouts meanwhile, and must say so:
+ * else the gate goes on counting them and grants nothing. Those dropped within this time are said together.
+ */
+const DROPPED_MS = 20;
 
 export interface MembershipOptions {
   readonly control: Control;
@@ -36,6 +37,7 @@ export interface MembershipOptions {
 
 export class Membership {
   private readonly reporting: NodeJS.Timeout;
+  private dropped: NodeJS.Timeout | null = null;
   private lastReport: Promise<unknown> = Promise.resolve();
   private reports = 0;
 
@@ -47,6 +49,12 @@ export class Membership {
       options.tick();
       if (this.reports === 0) this.report("running").catch(() => undefined);
     }, REPORT_MS);
+    options.settlements.onDropped = () => {
+      this.dropped ??= setTimeout(() => {
+        this.dropped = null;
+        this.report("running").catch(() => undefined);
+      }, DROPPED_MS);
+    };
   }
 
   /** Registers, lets the learner begin and publishes the weights at hand. */
@@ -84,13 +92,19 @@ export class Membership {
 
   /** Tells every actor to leave, unless the coordinator is gone itself. */
   async finish(): Promise<void> {
-    clearInterval(this.reporting);
+    this.stopReporting();
     await settledWithin(this.report("finished"), FINISH_SECONDS);
   }
 
   async close(): Promise<void> {
-    clearInterval(this.reporting);
+    this.stopReporting();
     await this.session.close();
+  }
+
+  private stopReporting(): void {
+    clearInterval(this.reporting);
+    clearTimeout(this.dropped ?? undefined);
+    this.options.settlements.onDropped = () => undefined;
   }
 
   private report(phase: Phase): Promise<number> {

@@ -38,6 +38,8 @@ export interface Unconfirmed {
 export const ANY_VERSION = -1;
 
 export class Settlements {
+  /** Called when a rollout is done with that was not trained on. */
+  onDropped: () => void = () => undefined;
   /** By `requestId`, in the order in which they were last said. */
   private readonly open = new Map<number, Settlement>();
 
@@ -79,6 +81,7 @@ export class Settlements {
   /** The rollout of `delivery` is done with. `safeFrom` as in Done. */
   settle(delivery: RolloutDelivery, outcome: Outcome, refusal: Refusal, safeFrom: number): void {
     this.put({ outcome, confirmed: false, done: { delivery, refusal, safeFrom } });
+    if (outcome.verdict !== "trained") this.onDropped();
   }
 
   /** true = it repeats one that is done with and not answered yet: the answer will go to this delivery. */

@@ -1,10 +1,11 @@
 /** One batch through a recipe: evaluate, derive, then epochs of minibatches. Knows no network, file or clock. */
 import { setImmediate as nextTurn } from "node:timers/promises";
+import { informativeShare } from "../../core/algo/group-statistics.js";
 import type { Engine, LiveColumn } from "../../core/engine/engine.js";
 import type { OutputColumn } from "../../core/model/model.js";
 import type { Random } from "../../core/random.js";
 import { arrangementOf, wholeRows } from "../../core/slots/arrangement.js";
-import { withColumns, type Batch } from "../../core/slots/batch.js";
+import { rowColumn, withColumns, type Batch } from "../../core/slots/batch.js";
 import { EVALUATED, OF_REFERENCE } from "../../core/slots/check.js";
 import { deriveColumns, liveColumns } from "../../core/slots/evaluate.js";
 import type { DeriveContext, Recipe } from "../../core/slots/recipe.js";
@@ -125,6 +126,12 @@ export interface BatchContext extends Pick<DeriveContext, "readings"> {
   readonly random: Random;
 }
 
+/** `informativeGroups`: the share of the batch's groups whose scores differ. */
+function groupStats({ requires }: Recipe, batch: Batch): Readonly<Record<string, number>> {
+  if (!requires.includes("groups")) return {};
+  return { informativeGroups: informativeShare(rowColumn(batch, "score"), rowColumn(batch, "group")) };
+}
+
 export async function trainBatch(
   engine: Engine,
   recipe: Recipe,
@@ -176,5 +183,6 @@ export async function trainBatch(
       await nextTurn();
     }
   }
-  return { updates, skipped, stats: { ...means.read(), learningRate }, lastPass: lastPass.read() };
+  const ofBatch = { ...groupStats(recipe, batch), learningRate };
+  return { updates, skipped, stats: { ...means.read(), ...ofBatch }, lastPass: lastPass.read() };
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { groupStatistics, standardizeByGroup } from "../../core/algo/group-statistics.js";
+import { groupStatistics, informativeShare, standardizeByGroup } from "../../core/algo/group-statistics.js";
 import { Random } from "../../core/random.js";
 import { F, PRINTED, expectClose, f, normals, shuffled } from "./fixture.js";
 
@@ -14,6 +14,12 @@ describe("group statistics", () => {
       [1.240213, -0.563733, -1.01472, 0.33824],
       PRINTED,
     );
+  });
+
+  it("counts the groups that a comparison learns from", () => {
+    // Group 1 differs, group 2 does not, group 3 is a row alone.
+    expect(informativeShare(f(0, 1, 2, 2, 5), Uint32Array.of(1, 1, 2, 2, 3))).toBeCloseTo(1 / 3);
+    expect(informativeShare(f(4, 4), Uint32Array.of(1, 1))).toBe(0);
   });
 
   it("gives RLOO's advantages from mean and size, (r − mean)·G/(G−1)", () => {

@@ -1,8 +1,9 @@
 /** Every method trains for real: services, threads, an environment. What it computes is for test/recipes to say. */
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { modifierDefinitions, recipeDefinitions, resolveRecipe } from "../../core/recipes/index.js";
-import type { Requirement } from "../../core/slots/recipe.js";
+import { recipeRun } from "../../bench/recipe-runs.js";
+import { laidOver } from "../../bench/studies/runs.js";
+import { modifierDefinitions, recipeDefinitions } from "../../core/recipes/index.js";
 import { runInProcess } from "./in-process.js";
 import { Workplace } from "./skein.js";
 import type { BookReport } from "../../services/coordinator/main.js";
@@ -15,45 +16,12 @@ afterEach(async () => {
   await place.clear();
 });
 
-/** Of CartPole's returns, for methods that have to know what failure and success are. */
-const RETURNS = { minScore: 0, maxScore: 500 };
-
-/** Where defaults are for other tasks than CartPole, or for longer runs. */
-const PARAMS: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
-  "a-star-po": { valueBatches: 2 },
-  ares: { successScore: 20 },
-  bnpo: RETURNS,
-  nft: { successScore: 20 },
-  pear: RETURNS,
-  polychromic: { maxScore: 500 },
-};
-
-/** Where CartPole or a plain network will not do. */
-const PLACES: Partial<Record<Requirement, Readonly<Record<string, unknown>>>> = {
-  anchors: { environment: { id: "FrozenLake-v1" } },
-  mixture: { environment: { id: "Pendulum-v1" }, model: { hidden: [16], distribution: "mixture" } },
-  postDecision: { environment: { id: "FrozenLake-v1" }, model: { hidden: [16], postDecisionCritic: true } },
-};
-
-/** What a method needs beside the settings that all have. */
-function settingsFor(requires: readonly Requirement[]): Readonly<Record<string, unknown>> {
-  return {
-    ...{ environment: { id: "CartPole-v1" }, model: { hidden: [16] } },
-    groups: requires.includes("groups") ? { size: 4, tasks: 100 } : null,
-    reference: requires.includes("reference") ? {} : null,
-    ...Object.assign({}, ...requires.map((requirement) => PLACES[requirement] ?? {})),
-  } as Readonly<Record<string, unknown>>;
-}
-
 describe("recipe", () => {
   it.each(recipeDefinitions.map(({ id }) => id))("%s trains for 3,000 steps", async (id) => {
-    const params = { batchSteps: 500, ...PARAMS[id] };
-    const { requires } = resolveRecipe({ id, params });
     const { finished, events } = await runInProcess(
       {
-        ...{ run: { name: "recipe", seed: 7 }, recipe: { id, params } },
-        ...{ actors: { fragmentSteps: 32 }, stop: { envSteps: 3000 } },
-        ...settingsFor(requires),
+        ...{ run: { name: "recipe", seed: 7 }, actors: { fragmentSteps: 32 }, stop: { envSteps: 3000 } },
+        ...laidOver(recipeRun(id, { batchSteps: 500 }), { model: { hidden: [16] } }),
       },
       join(place.folder, "run"),
     );

@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, it } from "vitest";
+import { afterEach, describe, expect, it, onTestFinished, vi } from "vitest";
 import { createLearnerMetrics } from "../../core/telemetry/metrics.js";
 import type { WeightsSnapshot } from "../../core/types.js";
 import { WeightsPublisher } from "../../core/weights/publisher.js";
@@ -102,6 +102,19 @@ describe("a learner's membership", () => {
     expect(await membership.advance()).toBe(1);
     expect(deliveries.map(({ answer }) => answer)).toEqual(["ack", "ack"]);
     expect(await place.columns()).toEqual({ submitted: 2, trained: 2 });
+  });
+
+  it("says what it dropped without waiting for the second, as actors may wait for the room", async () => {
+    const place = await openPlace();
+    const everySecond = vi.spyOn(globalThis, "setInterval").mockReturnValue(setTimeout(() => undefined));
+    onTestFinished(() => everySecond.mockRestore());
+    const [small] = await Small.join(place, "one");
+    const request = await place.work(await place.actor(), 0);
+    const runId = (await place.control.status()).runId;
+    const fromTheFuture = { ...request, runId, steps: STEPS, versions: [request.policyVersion + 5] };
+    const delivery = deliveryOf(smallRollout(fromTheFuture));
+    small.kept.intake.deliver(delivery);
+    await expect.poll(() => delivery.answer, { timeout: 10_000 }).toMatch(/version/);
   });
 
   it("says what is not confirmed again under a new lease, where it has lost the one before", async () => {

@@ -1,5 +1,6 @@
 /** Which groups may enter a batch. */
 import { z } from "zod";
+import { differ } from "../../algo/group-statistics.js";
 import type { GroupFilter } from "../../slots/recipe.js";
 
 /** verl gives up after 10 batches of samples, each three times a training batch. */
@@ -14,7 +15,7 @@ export const maxFilteredBatches = z
 export function scoresDiffer(maxBatches: number): GroupFilter {
   return {
     reason: "equal-scores",
-    keep: (scores) => scores.length < 2 || scores.some((score) => score !== scores[0]),
+    keep: (scores) => scores.length < 2 || differ(scores),
     maxBatches,
   };
 }

@@ -230,6 +230,6 @@ export const learnerMetricTable = {
     type: "labelled",
     unit: "as named",
     label: "name",
-    help: "Loss terms and health of the last batch: policyLoss, valueLoss, entropy (nats), klK3 (nats), clipFraction …",
+    help: "Loss terms and health of the last batch: policyLoss, valueLoss, entropy (nats), klK3 (nats), clipFraction, informativeGroups (share of groups whose scores differ) …",
   },
 } as const satisfies MetricTable;

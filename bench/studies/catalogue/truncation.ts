@@ -1,0 +1,26 @@
+/** What comes after a time limit. */
+import { fileURLToPath } from "node:url";
+import { finalReturn, meanReturn, returnCurve, type Study } from "../study.js";
+import { cartPole } from "./fleet.js";
+
+const module = fileURLToPath(new URL("../limit-as-end.js", import.meta.url));
+
+export const truncationStudies: readonly Study[] = [
+  {
+    name: "truncation",
+    title: "A time limit bootstrapped, and taken for an end, on CartPole-v1",
+    question:
+      "At 500 steps an episode of CartPole is cut, with a pole that stands. Bootstrapped, the value of what would have followed " +
+      "stands in for it; taken for an end, the same state is worth nothing there and much a step earlier (Pardo et al. 2018). " +
+      "Published: about 500 against 480.",
+    base: cartPole,
+    arms: [
+      { name: "bootstrapped", run: {} },
+      { name: "taken for an end", run: { environment: { id: "CartPole-LimitAsEnd-v1", module } } },
+    ],
+    seeds: 10,
+    measures: [finalReturn, meanReturn],
+    claims: [{ measure: finalReturn.name, kind: "above", a: "bootstrapped", b: "taken for an end" }],
+    curve: returnCurve,
+  },
+];
