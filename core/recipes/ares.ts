@@ -26,15 +26,7 @@ import { standardizedByGroup } from "./parts/advantages.js";
 import { rowColumn, stepColumn, type Batch } from "../slots/batch.js";
 import { effortTracker, klStats, readEffort, windowStats } from "./parts/effort-state.js";
 import { maxFilteredBatches } from "./parts/filters.js";
-import {
-  clippedSurrogate,
-  clipWindow,
-  dualClipBound,
-  groupParams,
-  groupRecipe,
-  stdEpsilon,
-  windowOf,
-} from "./parts/group-recipe.js";
+import { clipped, dualClipWindow, groupParams, groupRecipe, stdEpsilon } from "./parts/group-recipe.js";
 import type { Derive, GroupFilter, RecipeDefinition, Term } from "../slots/recipe.js";
 import { klCoefficient, withReference } from "./parts/reference.js";
 import { referenceKlTerm } from "./parts/terms.js";
@@ -42,8 +34,7 @@ import { referenceKlTerm } from "./parts/terms.js";
 const positive = z.number().positive().max(1e6);
 const params = z.strictObject({
   ...groupParams,
-  ...clipWindow(0.2, 0.3),
-  dualClip: dualClipBound(3),
+  ...dualClipWindow(0.2, 0.3, 3),
   stdEpsilon,
   form: z
     .enum(["paper", "released"])
@@ -167,9 +158,8 @@ export const ares: RecipeDefinition<Params> = {
       id: "ares",
       before: [priceEffort(p)],
       advantages: standardizedByGroup(p.stdEpsilon),
-      surrogate: clippedSurrogate(p),
+      ...clipped(p),
       aggregator: tokenMean(),
-      window: windowOf(p),
     });
     const [policy, ...others] = recipe.terms;
     const withKl = p.klCoefficient > 0;

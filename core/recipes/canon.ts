@@ -15,11 +15,10 @@ import { seqMeanTokenSumNorm } from "../algo/aggregate.js";
 import { chosenPerRow } from "../algo/arrays.js";
 import { rowsByGroup } from "../algo/group-statistics.js";
 import { rowMeans } from "../algo/statistics.js";
-import { ppoClip } from "../algo/surrogates.js";
 import { rowAdvantages } from "./parts/advantages.js";
 import { rowColumn, stepColumn, type Batch } from "../slots/batch.js";
 import { interSchedule, scheduleParams } from "./parts/canon-schedule.js";
-import { clipWindow, groupParams, groupRecipe, windowOf } from "./parts/group-recipe.js";
+import { clipped, clipWindow, groupParams, groupRecipe } from "./parts/group-recipe.js";
 import type { Derive, RecipeDefinition } from "../slots/recipe.js";
 
 const params = z.strictObject({
@@ -94,9 +93,8 @@ export const canon: RecipeDefinition<Params> = {
     const recipe = groupRecipe(p, {
       id: "canon",
       advantages: conditionalAdvantages(p, schedule.read),
-      surrogate: ppoClip(windowOf(p)),
+      ...clipped(p),
       aggregator: seqMeanTokenSumNorm(p.maxLength),
-      window: windowOf(p),
     });
     return {
       ...recipe,

@@ -15,10 +15,9 @@ import { spreadRows } from "../algo/arrays.js";
 import { logSoftmax } from "../algo/categorical.js";
 import { rowsByGroup } from "../algo/group-statistics.js";
 import { rowMeans } from "../algo/statistics.js";
-import { ppoClip } from "../algo/surrogates.js";
 import { standardizedByGroup } from "./parts/advantages.js";
 import { rowColumn, stepColumn } from "../slots/batch.js";
-import { clipWindow, groupParams, groupRecipe, stdEpsilon, windowOf } from "./parts/group-recipe.js";
+import { clipped, clipWindow, groupParams, groupRecipe, stdEpsilon } from "./parts/group-recipe.js";
 import type { Derive, RecipeDefinition } from "../slots/recipe.js";
 
 const params = z.strictObject({
@@ -69,9 +68,8 @@ export const egsw: RecipeDefinition<Params> = {
       id: "egsw",
       advantages: standardizedByGroup(p.stdEpsilon),
       then: [rowWeights(p)],
-      surrogate: ppoClip(windowOf(p)),
+      ...clipped(p),
       aggregator: seqMeanTokenMean(),
-      window: windowOf(p),
       weights: ["rowWeights"],
     }),
     evaluate: ["entropy"],

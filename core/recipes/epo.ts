@@ -12,10 +12,9 @@
  */
 import { z } from "zod";
 import { tokenMean } from "../algo/aggregate.js";
-import { ppoClip } from "../algo/surrogates.js";
 import { standardizedByGroup } from "./parts/advantages.js";
 import { entropyHistoryTracker, pastEntropies } from "./parts/entropy-history.js";
-import { clipWindow, groupParams, groupRecipe, stdEpsilon, windowOf } from "./parts/group-recipe.js";
+import { clipped, clipWindow, groupParams, groupRecipe, stdEpsilon } from "./parts/group-recipe.js";
 import { entropyCoefficient, expectBand } from "./parts/params.js";
 import type { Derive, RecipeDefinition } from "../slots/recipe.js";
 import { bandTerm } from "./parts/terms.js";
@@ -69,9 +68,8 @@ export const epo: RecipeDefinition<Params> = {
       id: "epo",
       advantages: standardizedByGroup(p.stdEpsilon),
       then: [bandOfThePast(p)],
-      surrogate: ppoClip(windowOf(p)),
+      ...clipped(p),
       aggregator: tokenMean(),
-      window: windowOf(p),
     });
     const weight = p.entropyCoefficient * p.bandCoefficient;
     const history = entropyHistoryTracker(p.bandSteps, (batches) => ({

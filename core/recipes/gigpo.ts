@@ -17,11 +17,10 @@ import { z } from "zod";
 import { seqMeanTokenMean, tokenMean } from "../algo/aggregate.js";
 import { relativeToGroup } from "../algo/group-statistics.js";
 import { discountedReturns } from "../algo/returns.js";
-import { ppoClip } from "../algo/surrogates.js";
 import { spreadRows } from "../algo/arrays.js";
 import { stepGroups } from "./parts/anchors.js";
 import { rowColumn, stepColumn, type Batch } from "../slots/batch.js";
-import { clipWindow, groupParams, groupRecipe, stdEpsilon, windowOf } from "./parts/group-recipe.js";
+import { clipped, clipWindow, groupParams, groupRecipe, stdEpsilon } from "./parts/group-recipe.js";
 import type { Derive, RecipeDefinition } from "../slots/recipe.js";
 import { maxFilteredBatches, scoresDiffer } from "./parts/filters.js";
 
@@ -116,9 +115,8 @@ export const gigpo: RecipeDefinition<GigpoParams> = {
     const base = groupRecipe(p, {
       id: "gigpo",
       advantages: gigpoAdvantages(p),
-      surrogate: ppoClip(windowOf(p)),
+      ...clipped(p),
       aggregator: p.aggregation === "token-mean" ? tokenMean() : seqMeanTokenMean(),
-      window: windowOf(p),
     });
     return {
       ...base,

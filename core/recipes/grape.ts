@@ -13,11 +13,10 @@
 import { z } from "zod";
 import { tokenMean } from "../algo/aggregate.js";
 import { rowsByGroup } from "../algo/group-statistics.js";
-import { ppoClip } from "../algo/surrogates.js";
 import { SkeinError } from "../errors.js";
 import { centredByGroup } from "./parts/advantages.js";
 import { rowColumn, type Batch } from "../slots/batch.js";
-import { clipWindow, groupParams, groupRecipe, windowOf } from "./parts/group-recipe.js";
+import { clipped, clipWindow, groupParams, groupRecipe } from "./parts/group-recipe.js";
 import type { Derive, RecipeDefinition } from "../slots/recipe.js";
 
 const counter = z.string().min(1).max(100);
@@ -90,9 +89,8 @@ export const grape: RecipeDefinition<Params> = {
       id: "grape",
       before: [rubricScores(p)],
       advantages: centredByGroup("raw"),
-      surrogate: ppoClip(windowOf(p)),
+      ...clipped(p),
       aggregator: tokenMean(),
-      window: windowOf(p),
     }),
     counters: counters(p),
   }),

@@ -22,7 +22,7 @@ import { maxFilteredBatches } from "./parts/filters.js";
 import { groupParams } from "./parts/group-recipe.js";
 import { updatePlan } from "./parts/params.js";
 import type { Derive, RecipeDefinition, Term } from "../slots/recipe.js";
-import { entropyTerm } from "./parts/terms.js";
+import { bonusForEntropy } from "./parts/terms.js";
 
 const DIVISOR = 1000;
 const LEAST_RATE = 0.02;
@@ -99,7 +99,7 @@ export const nft: RecipeDefinition<Params> = {
     },
     evaluate: [],
     derive: [successRates(p)],
-    terms: [likelihoodTerm(p), ...(p.entropyCoefficient > 0 ? [entropyTerm(p.entropyCoefficient)] : [])],
+    terms: [likelihoodTerm(p), ...bonusForEntropy(p)],
     trackers: {},
     update: updatePlan(p, "rows"),
   }),

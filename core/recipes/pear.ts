@@ -15,10 +15,9 @@
 import { z } from "zod";
 import { seqMeanTokenMean } from "../algo/aggregate.js";
 import { chosenSteps } from "../algo/selection.js";
-import { ppoClip } from "../algo/surrogates.js";
 import { standardizedByGroup } from "./parts/advantages.js";
 import { rowColumn, stepColumn, type Batch } from "../slots/batch.js";
-import { clipWindow, groupParams, groupRecipe, stdEpsilon, windowOf } from "./parts/group-recipe.js";
+import { clipped, clipWindow, groupParams, groupRecipe, stdEpsilon } from "./parts/group-recipe.js";
 import type { Derive, RecipeDefinition } from "../slots/recipe.js";
 import { scoreRange, successFrom, successOf } from "./parts/success.js";
 
@@ -81,9 +80,8 @@ export const pear: RecipeDefinition<Params> = {
       id: "pear",
       before: [phaseEntropyScores(p)],
       advantages: standardizedByGroup(p.stdEpsilon),
-      surrogate: ppoClip(windowOf(p)),
+      ...clipped(p),
       aggregator: seqMeanTokenMean(),
-      window: windowOf(p),
     }),
     evaluate: ["entropy"],
   }),

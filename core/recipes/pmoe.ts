@@ -21,7 +21,7 @@ import { liveColumn, stepColumn, type Batch } from "../slots/batch.js";
 import { clipEpsilon, criticParams, entropyCoefficient, updateParams, updatePlan } from "./parts/params.js";
 import type { Derive, Recipe, RecipeDefinition, Term } from "../slots/recipe.js";
 import { returnScaleTracker } from "./parts/return-scale.js";
-import { entropyTerm, policyTerm, valueTerm } from "./parts/terms.js";
+import { bonusForEntropy, policyTerm, valueTerm } from "./parts/terms.js";
 
 const weight = z.number().min(0).max(1e6).default(1);
 
@@ -104,7 +104,7 @@ export const pmoe: RecipeDefinition<z.output<typeof params>> = {
         valueTerm(p),
         frequencyTerm(p.frequencyCoefficient),
         componentTerm(p.componentCoefficient),
-        ...(p.entropyCoefficient > 0 ? [entropyTerm(p.entropyCoefficient)] : []),
+        ...bonusForEntropy(p),
       ],
       trackers: p.scaleRewards ? { returnScale: returnScaleTracker(p.gamma) } : {},
       update: updatePlan(p, "steps"),

@@ -13,10 +13,9 @@ import { z } from "zod";
 import { tokenMean } from "../algo/aggregate.js";
 import { klK2, klShapedRewards } from "../algo/kl.js";
 import { discountedReturns } from "../algo/returns.js";
-import { ppoClip } from "../algo/surrogates.js";
 import { centredByGroup, whitenAdvantages, type RowAdvantages } from "./parts/advantages.js";
 import { stepColumn } from "../slots/batch.js";
-import { clipWindow, groupParams, groupRecipe, windowOf } from "./parts/group-recipe.js";
+import { clipped, clipWindow, groupParams, groupRecipe } from "./parts/group-recipe.js";
 import type { Derive, RecipeDefinition } from "../slots/recipe.js";
 import { klCoefficient, withReference, withReferenceKl } from "./parts/reference.js";
 
@@ -64,9 +63,8 @@ export const reinforcePp: RecipeDefinition<z.output<typeof params>> = {
       id: "reinforce-pp",
       advantages: p.groupBaseline ? centredByGroup("raw") : scoresAsTheyAre,
       then: [...(inReward ? [withKlToGo(p.klCoefficient)] : []), whitenAdvantages],
-      surrogate: ppoClip(windowOf(p)),
+      ...clipped(p),
       aggregator: tokenMean(),
-      window: windowOf(p),
     });
     if (inReward) return withReference(recipe);
     return withReferenceKl(recipe, p.klCoefficient, tokenMean(), { estimator: klK2 });

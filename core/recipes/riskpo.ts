@@ -23,23 +23,14 @@ import { mixedRisk, trackQuantile, type ScoreQuantiles } from "../algo/risk.js";
 import { quantile } from "../algo/selection.js";
 import { SkeinError } from "../errors.js";
 import { rowAdvantages } from "./parts/advantages.js";
-import {
-  clippedSurrogate,
-  clipWindow,
-  dualClipBound,
-  groupParams,
-  groupRecipe,
-  stdEpsilon,
-  windowOf,
-} from "./parts/group-recipe.js";
+import { clipped, dualClipWindow, groupParams, groupRecipe, stdEpsilon } from "./parts/group-recipe.js";
 import { bundlesOf, creditOf, spreadOr1, type Bundle } from "./parts/papers.js";
 import type { Derive, Readings, RecipeDefinition, Tracker } from "../slots/recipe.js";
 
 const level = z.number().positive().max(1);
 const params = z.strictObject({
   ...groupParams,
-  ...clipWindow(0.2, 0.2),
-  dualClip: dualClipBound(3),
+  ...dualClipWindow(0.2, 0.2, 3),
   ratio: z
     .enum(["token", "sequence"])
     .default("token")
@@ -131,10 +122,9 @@ export const riskpo: RecipeDefinition<Params> = {
     const recipe = groupRecipe(p, {
       id: "riskpo",
       advantages: paperAdvantages(p),
-      surrogate: clippedSurrogate(p),
+      ...clipped(p),
       aggregator: tokenMean(),
       ratio: p.ratio,
-      window: windowOf(p),
     });
     return {
       ...recipe,

@@ -15,11 +15,10 @@ import { seqMeanTokenSumNorm } from "../algo/aggregate.js";
 import { answerEntropy } from "../algo/answer-entropy.js";
 import { rowsByGroup } from "../algo/group-statistics.js";
 import { rowMeans } from "../algo/statistics.js";
-import { ppoClip } from "../algo/surrogates.js";
 import { centredByGroup, rowAdvantages } from "./parts/advantages.js";
 import { answersOf } from "./parts/answers.js";
 import { rowColumn, stepColumn } from "../slots/batch.js";
-import { clipWindow, groupParams, groupRecipe, windowOf } from "./parts/group-recipe.js";
+import { clipped, clipWindow, groupParams, groupRecipe } from "./parts/group-recipe.js";
 import type { Derive, RecipeDefinition } from "../slots/recipe.js";
 
 const params = z.strictObject({
@@ -71,8 +70,7 @@ export const seedGrpo: RecipeDefinition<Params> = {
     groupRecipe(p, {
       id: "seed-grpo",
       advantages: scaledByAnswers(p),
-      surrogate: ppoClip(windowOf(p)),
+      ...clipped(p),
       aggregator: seqMeanTokenSumNorm(p.maxLength),
-      window: windowOf(p),
     }),
 };

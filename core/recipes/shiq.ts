@@ -19,7 +19,7 @@ import { liveColumn, stepColumn } from "../slots/batch.js";
 import { groupParams } from "./parts/group-recipe.js";
 import { updatePlan } from "./parts/params.js";
 import type { Derive, RecipeDefinition, Term } from "../slots/recipe.js";
-import { entropyTerm, policyTerm } from "./parts/terms.js";
+import { bonusForEntropy, policyTerm } from "./parts/terms.js";
 
 const params = z.strictObject({
   ...groupParams,
@@ -98,7 +98,7 @@ export const shiq: RecipeDefinition<Params> = {
     terms: [
       policyTerm({ surrogate: reinforce(), aggregator: seqMeanTokenSum(), window: null }),
       valueTerm(p.beta),
-      ...(p.entropyCoefficient > 0 ? [entropyTerm(p.entropyCoefficient)] : []),
+      ...bonusForEntropy(p),
     ],
     trackers: {},
     update: updatePlan(p, "rows"),

@@ -14,11 +14,10 @@
 import { z } from "zod";
 import { tokenMean } from "../algo/aggregate.js";
 import { chosenSteps, quantile, topIndices } from "../algo/selection.js";
-import { ppoClip } from "../algo/surrogates.js";
 import { standardizedByGroup } from "./parts/advantages.js";
 import { answersOf } from "./parts/answers.js";
 import { rowColumn, stepColumn } from "../slots/batch.js";
-import { clipWindow, groupParams, groupRecipe, stdEpsilon, windowOf } from "./parts/group-recipe.js";
+import { clipped, clipWindow, groupParams, groupRecipe, stdEpsilon } from "./parts/group-recipe.js";
 import { expectBand } from "./parts/params.js";
 import type { Derive, RecipeDefinition } from "../slots/recipe.js";
 import { klCoefficient, withReference } from "./parts/reference.js";
@@ -91,9 +90,8 @@ export const spine: RecipeDefinition<Params> = {
     const select = "forks";
     const base = groupRecipe(p, {
       ...{ id: "spine", advantages: standardizedByGroup(p.stdEpsilon), select },
-      surrogate: ppoClip(windowOf(p)),
+      ...clipped(p),
       aggregator: tokenMean(),
-      window: windowOf(p),
     });
     const recipe = {
       ...base,

@@ -136,6 +136,11 @@ export function entropyTerm(coefficient: number, aggregator = tokenMean()): Term
   };
 }
 
+/** −c_e·H, or no term where c_e = 0. */
+export function bonusForEntropy(p: { readonly entropyCoefficient: number }): Term[] {
+  return p.entropyCoefficient > 0 ? [entropyTerm(p.entropyCoefficient)] : [];
+}
+
 /** β·hinge that keeps H between the step columns `entropyLow` and `entropyHigh`. */
 export function bandTerm(coefficient: Term["coefficient"], rest: Pick<Term, "select"> = {}): Term {
   return {
