@@ -33,6 +33,17 @@ export function discountedReturns(input: ReturnsInput, gamma: number): Float64Ar
   return returns;
 }
 
+/** `discountedReturns` of rows that nothing follows, however they ended. rewards, mask [N], offsets [R+1] → [N] */
+export function returnsWithinRows(
+  input: Pick<ReturnsInput, "rewards" | "mask" | "offsets">,
+  gamma: number,
+): Float64Array {
+  expectOffsets("returnsWithinRows", input.offsets, input.rewards.length);
+  const rows = input.offsets.length - 1;
+  const ends = { terminated: new Uint8Array(rows).fill(1), bootstrapValues: new Float64Array(rows) };
+  return discountedReturns({ ...input, ...ends }, gamma);
+}
+
 function checkColumns(
   where: string,
   { rewards, bootstrapValues, terminated, mask, offsets }: ReturnsInput,

@@ -12,7 +12,7 @@
 import { z } from "zod";
 import { tokenMean } from "../algo/aggregate.js";
 import { klK2, klShapedRewards } from "../algo/kl.js";
-import { discountedReturns } from "../algo/returns.js";
+import { returnsWithinRows } from "../algo/returns.js";
 import { centredByGroup, whitenAdvantages, type RowAdvantages } from "./parts/advantages.js";
 import { stepColumn } from "../slots/batch.js";
 import { clipped, clipWindow, groupParams, groupRecipe } from "./parts/group-recipe.js";
@@ -44,9 +44,7 @@ function withKlToGo(beta: number): Derive {
         mask,
       };
       const rewards = klShapedRewards(kl, beta);
-      const bootstrapValues = new Float64Array(offsets.length - 1);
-      const { terminated } = batch;
-      const toGo = discountedReturns({ rewards, bootstrapValues, terminated, mask, offsets }, 1);
+      const toGo = returnsWithinRows({ rewards, mask, offsets }, 1);
       return { step: { advantages: stepColumn(batch, "advantages").map((a, t) => a + toGo[t]!) } };
     },
   };

@@ -14,8 +14,10 @@ import { z } from "zod";
 import { tokenMean } from "../algo/aggregate.js";
 import { gae } from "../algo/gae.js";
 import { trajectoryReturns } from "../algo/returns.js";
+import { lastChosen } from "../algo/selection.js";
 import { whiten } from "../algo/statistics.js";
 import { ppoClip } from "../algo/surrogates.js";
+import { returnsInput } from "./parts/advantages.js";
 import { rowColumn, selectedMask, stepColumn, type Batch } from "../slots/batch.js";
 import { clipEpsilon, criticParams, entropyCoefficient, updateParams, updatePlan } from "./parts/params.js";
 import type { Derive, Recipe, RecipeDefinition } from "../slots/recipe.js";
@@ -40,13 +42,11 @@ type Params = z.output<typeof params>;
 
 /** Values that rows are followed by: of the final observation after a time limit, of the last chosen step after a cut. */
 function valuesAfter(batch: Batch): Float64Array {
-  const { mask, offsets, terminated } = batch;
-  const values = stepColumn(batch, "values");
-  const truncated = rowColumn(batch, "truncated");
+  const [values, truncated] = [stepColumn(batch, "values"), rowColumn(batch, "truncated")];
+  const last = lastChosen(batch.mask, batch.offsets);
   return rowColumn(batch, "bootstrapValues").map((value, row) => {
-    const last = mask.subarray(offsets[row], offsets[row + 1]).lastIndexOf(1);
-    const cut = terminated[row] === 0 && truncated[row] === 0 && last >= 0;
-    return cut ? values[offsets[row]! + last]! : value;
+    const cut = batch.terminated[row] === 0 && truncated[row] === 0 && last[row]! >= 0;
+    return cut ? values[last[row]!]! : value;
   });
 }
 
@@ -55,10 +55,8 @@ function extendedGae({ gamma, lambda, normalizeAdvantages }: Params): Derive {
     ...{ id: "extendedGae", when: "seal", writes: ["advantages"] },
     needs: ["rewards", "values", "fresh"],
     run(batch) {
-      const { terminated, mask, offsets } = batch;
-      const columns = { rewards: stepColumn(batch, "rewards"), values: stepColumn(batch, "values") };
-      const input = { ...columns, bootstrapValues: valuesAfter(batch), terminated, mask, offsets };
-      const { advantages } = gae(input, { gamma, lambda });
+      const ends = { values: stepColumn(batch, "values"), bootstrapValues: valuesAfter(batch) };
+      const { advantages } = gae({ ...returnsInput(batch), ...ends }, { gamma, lambda });
       const fresh = selectedMask(batch, "fresh");
       return { step: { advantages: normalizeAdvantages ? whiten(advantages, fresh) : advantages } };
     },
@@ -70,15 +68,9 @@ function returnsOfFinished({ gamma }: Params): Derive {
   return {
     ...{ id: "returnsOfFinished", when: "seal", needs: ["rewards"], writes: ["returns", "finished"] },
     run(batch) {
-      const { terminated, mask, offsets } = batch;
-      const rewards = stepColumn(batch, "rewards");
       const [trajectories, parts] = [rowColumn(batch, "trajectory"), rowColumn(batch, "group")];
-      const [truncated, bootstrapValues] = [
-        rowColumn(batch, "truncated"),
-        rowColumn(batch, "bootstrapValues"),
-      ];
-      const rows = { terminated, truncated, bootstrapValues, trajectories, parts };
-      return { step: trajectoryReturns({ rewards, mask, offsets, ...rows }, gamma) };
+      const rows = { trajectories, parts, truncated: rowColumn(batch, "truncated") };
+      return { step: trajectoryReturns({ ...returnsInput(batch), ...rows }, gamma) };
     },
   };
 }
