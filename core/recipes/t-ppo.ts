@@ -11,17 +11,14 @@
  * default. Source confidence: note (notes on the paper; whitening and the value loss are those of PPO).
  */
 import { z } from "zod";
-import { tokenMean } from "../algo/aggregate.js";
-import { gae } from "../algo/gae.js";
+import { gae, valuesAfterCuts } from "../algo/gae.js";
 import { trajectoryReturns } from "../algo/returns.js";
-import { lastChosen } from "../algo/selection.js";
 import { whiten } from "../algo/statistics.js";
-import { ppoClip } from "../algo/surrogates.js";
 import { returnsInput } from "./parts/advantages.js";
-import { rowColumn, selectedMask, stepColumn, type Batch } from "../slots/batch.js";
+import { rowColumn, selectedMask, stepColumn } from "../slots/batch.js";
 import { clipEpsilon, criticParams, entropyCoefficient, updateParams, updatePlan } from "./parts/params.js";
 import type { Derive, Recipe, RecipeDefinition } from "../slots/recipe.js";
-import { entropyTerm, policyTerm, valueTerm } from "./parts/terms.js";
+import { clipTerm, entropyTerm, valueTerm } from "./parts/terms.js";
 
 const params = z.strictObject({
   ...updateParams,
@@ -40,23 +37,14 @@ const params = z.strictObject({
 });
 type Params = z.output<typeof params>;
 
-/** Values that rows are followed by: of the final observation after a time limit, of the last chosen step after a cut. */
-function valuesAfter(batch: Batch): Float64Array {
-  const [values, truncated] = [stepColumn(batch, "values"), rowColumn(batch, "truncated")];
-  const last = lastChosen(batch.mask, batch.offsets);
-  return rowColumn(batch, "bootstrapValues").map((value, row) => {
-    const cut = batch.terminated[row] === 0 && truncated[row] === 0 && last[row]! >= 0;
-    return cut ? values[last[row]!]! : value;
-  });
-}
-
 function extendedGae({ gamma, lambda, normalizeAdvantages }: Params): Derive {
   return {
     ...{ id: "extendedGae", when: "seal", writes: ["advantages"] },
     needs: ["rewards", "values", "fresh"],
     run(batch) {
-      const ends = { values: stepColumn(batch, "values"), bootstrapValues: valuesAfter(batch) };
-      const { advantages } = gae({ ...returnsInput(batch), ...ends }, { gamma, lambda });
+      const input = { ...returnsInput(batch), values: stepColumn(batch, "values") };
+      const bootstrapValues = valuesAfterCuts(input, rowColumn(batch, "truncated"));
+      const { advantages } = gae({ ...input, bootstrapValues }, { gamma, lambda });
       const fresh = selectedMask(batch, "fresh");
       return { step: { advantages: normalizeAdvantages ? whiten(advantages, fresh) : advantages } };
     },
@@ -81,7 +69,6 @@ export const tPpo: RecipeDefinition<Params> = {
   source: { confidence: "note", checked: "notes on the paper" },
   params,
   build(p): Recipe {
-    const window = { low: p.clipEpsilon, high: p.clipEpsilon };
     const value = { valueClipEpsilon: null, valueCoefficient: p.valueCoefficient };
     return {
       id: "t-ppo",
@@ -91,7 +78,7 @@ export const tPpo: RecipeDefinition<Params> = {
       evaluate: ["value"],
       derive: [extendedGae(p), returnsOfFinished(p)],
       terms: [
-        policyTerm({ surrogate: ppoClip(window), aggregator: tokenMean(), window, select: "fresh" }),
+        clipTerm(p.clipEpsilon, { select: "fresh" }),
         valueTerm(value, { select: "finished" }),
         { ...entropyTerm(p.entropyCoefficient), select: "fresh" },
       ],

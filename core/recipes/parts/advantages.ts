@@ -6,8 +6,8 @@ import { groupStatistics, standardizeByGroup, type SingletonRule } from "../../a
 import { standardize, whiten } from "../../algo/statistics.js";
 import { rowColumn, stepColumn, type Batch } from "../../slots/batch.js";
 import type { CriticParams } from "./params.js";
-import type { Derive, DeriveContext } from "../../slots/recipe.js";
-import { scaleRewards } from "./return-scale.js";
+import type { Derive, DeriveContext, Recipe } from "../../slots/recipe.js";
+import { returnScaleTracker, scaleRewards } from "./return-scale.js";
 
 /** The batch's rewards, and what follows each row. */
 export function returnsInput(batch: Batch): ReturnsInput {
@@ -47,13 +47,20 @@ const normalizeAdvantages: Derive = {
   run: (batch) => ({ step: { advantages: standardize(stepColumn(batch, "advantages"), batch.mask) } }),
 };
 
-/** The tracker that `scaleRewards` reads is called `returnScale`. */
+const RETURN_SCALE = "returnScale";
+
+/** GAE, of scaled rewards and normalised in each minibatch where that is asked for; a recipe of it has `criticTrackers`. */
 export function criticAdvantages(p: CriticParams): Derive[] {
   return [
-    ...(p.scaleRewards ? [scaleRewards("returnScale")] : []),
+    ...(p.scaleRewards ? [scaleRewards(RETURN_SCALE)] : []),
     generalizedAdvantages(p),
     ...(p.normalizeAdvantages ? [normalizeAdvantages] : []),
   ];
+}
+
+/** What `criticAdvantages` reads. */
+export function criticTrackers({ scaleRewards: scales, gamma }: CriticParams): Recipe["trackers"] {
+  return scales ? { [RETURN_SCALE]: returnScaleTracker(gamma) } : {};
 }
 
 /** (A − mean)/std over all chosen steps of the batch, ε inside the root (REINFORCE++, Hu 2025). */

@@ -7,7 +7,7 @@ import { entropyBand } from "../../algo/entropy-band.js";
 import { categoricalKl, gaussianKl } from "../../algo/policy-kl.js";
 import { sequenceLogRatios, tokenLogRatios } from "../../algo/ratio.js";
 import { explainedVariance, maskedMean } from "../../algo/statistics.js";
-import { clipFraction, type ClipEpsilon, type Surrogate } from "../../algo/surrogates.js";
+import { clipFraction, ppoClip, type ClipEpsilon, type Surrogate } from "../../algo/surrogates.js";
 import { clippedValueLoss, squaredValueLoss } from "../../algo/value-loss.js";
 import { selectedMask, stepColumn } from "../../slots/batch.js";
 import type { Term } from "../../slots/recipe.js";
@@ -50,6 +50,12 @@ export function policyTerm({
       };
     },
   };
+}
+
+/** `policyTerm` of ppoClip in [1 − ε, 1 + ε], as a mean over steps. */
+export function clipTerm(epsilon: number, rest: Pick<PolicyTermOptions, "select"> = {}): Term {
+  const window = { low: epsilon, high: epsilon };
+  return policyTerm({ surrogate: ppoClip(window), aggregator: tokenMean(), window, ...rest });
 }
 
 /** c_v·½(v − R)², clipped around the old value unless `valueClipEpsilon` is null; reports `explainedVariance`. */
