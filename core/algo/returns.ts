@@ -44,6 +44,25 @@ export function returnsWithinRows(
   return discountedReturns({ ...input, ...ends }, gamma);
 }
 
+/** S_t = x_t + γ·S_{t−1} over each row's chosen steps; masked steps get 0. x, mask [N], offsets [R+1] → [N] */
+export function discountedPast(
+  x: Float64Array,
+  mask: Uint8Array,
+  offsets: Uint32Array,
+  gamma: number,
+): Float64Array {
+  expectOffsets("discountedPast", offsets, x.length);
+  expectLength("discountedPast", "mask", x.length, mask.length);
+  const sums = new Float64Array(x.length);
+  for (let i = 0; i + 1 < offsets.length; i++) {
+    let sum = 0;
+    for (let t = offsets[i]!; t < offsets[i + 1]!; t++) {
+      if (mask[t] === 1) sums[t] = sum = gamma * sum + x[t]!;
+    }
+  }
+  return sums;
+}
+
 function checkColumns(
   where: string,
   { rewards, bootstrapValues, terminated, mask, offsets }: ReturnsInput,

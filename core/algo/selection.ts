@@ -15,6 +15,21 @@ export function chosenSteps(mask: Uint8Array, from = 0, to = mask.length): Uint3
   return Uint32Array.from(steps);
 }
 
+/** The ⌈share·L_i⌉ of each row's L_i chosen steps at which `x` is largest, row by row. x, mask [N], offsets [R+1] */
+export function topOfRows(
+  x: Float64Array,
+  mask: Uint8Array,
+  offsets: Uint32Array,
+  share: number,
+): Uint32Array {
+  expectOffsets("topOfRows", offsets, mask.length);
+  const ofRow = (row: number): number[] => {
+    const chosen = chosenSteps(mask, offsets[row], offsets[row + 1]);
+    return [...topIndices(x, chosen, Math.ceil(share * chosen.length))];
+  };
+  return Uint32Array.from(Array.from({ length: offsets.length - 1 }, (_, row) => ofRow(row)).flat());
+}
+
 /** 1 at the first step of each row that the policy chose, else 0. mask [N], offsets [R+1] → [N] */
 export function onlyFirstChosen(mask: Uint8Array, offsets: Uint32Array): Uint8Array {
   expectOffsets("onlyFirstChosen", offsets, mask.length);
