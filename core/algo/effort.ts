@@ -1,5 +1,7 @@
 /** What a row's effort, counted in stretches of high entropy, adds to its score by how hard its task is (ARES). */
 
+import { groupStatistics } from "./group-statistics.js";
+
 export const DIFFICULTIES = ["easy", "medium", "hard"] as const;
 /** Index into DIFFICULTIES. */
 export type Difficulty = 0 | 1 | 2;
@@ -8,6 +10,20 @@ export type Difficulty = 0 | 1 | 2;
 export function difficultyOf(successRate: number): Difficulty {
   if (successRate >= 2 / 3) return 0;
   return successRate >= 1 / 3 ? 1 : 2;
+}
+
+/** The difficulty of each row's group. successes (1 = succeeds, else 0), groups [R] → [R] */
+export function difficultiesOf(successes: Float64Array, groups: Float64Array): Float64Array {
+  const { means } = groupStatistics(successes, groups, "zero");
+  return means.map(difficultyOf);
+}
+
+/** The mean of values in each difficulty, in the order of DIFFICULTIES; NaN where there is none. Both [n]. */
+export function meansByDifficulty(values: Float64Array, difficulties: Float64Array): number[] {
+  return DIFFICULTIES.map((_, difficulty) => {
+    const of = values.filter((_value, i) => difficulties[i] === difficulty);
+    return of.reduce((sum, x) => sum + x, 0) / of.length;
+  });
 }
 
 export interface Effort {

@@ -9,7 +9,7 @@ import { sequenceLogRatios, tokenLogRatios } from "../../algo/ratio.js";
 import { explainedVariance, maskedMean } from "../../algo/statistics.js";
 import { clipFraction, ppoClip, type ClipEpsilon, type Surrogate } from "../../algo/surrogates.js";
 import { clippedValueLoss, squaredValueLoss } from "../../algo/value-loss.js";
-import { selectedMask, stepColumn } from "../../slots/batch.js";
+import { selectedMask, stepColumn, type Batch } from "../../slots/batch.js";
 import type { Term } from "../../slots/recipe.js";
 
 export interface PolicyTermOptions extends Pick<Term, "weights" | "select"> {
@@ -124,6 +124,17 @@ export function policyKlTerm(coefficient: Term["coefficient"]): Term {
       exactKl({ policies, oldPolicies: stepColumn(batch, "policies") }, out);
       return {};
     },
+  };
+}
+
+/** The term, which also reports what `more` makes of the batch and of its loss [N]. */
+export function reporting(
+  term: Term,
+  more: (batch: Batch, loss: Float64Array) => Readonly<Record<string, number>>,
+): Term {
+  return {
+    ...term,
+    evaluate: (live, batch, out) => ({ ...term.evaluate(live, batch, out), ...more(batch, out.loss) }),
   };
 }
 
