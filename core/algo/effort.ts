@@ -89,3 +89,42 @@ export function boundedEffort(
   if (difficulty === 1) return penalty(Math.abs(delta) - margin);
   return delta >= -margin ? bonus(delta + margin) : penalty(-delta - margin, 0.5);
 }
+
+export interface EffortInput {
+  /** [R] 1 = the row succeeds, else 0 */
+  readonly successes: Float64Array;
+  /** [R] stretches of high entropy */
+  readonly counts: Float64Array;
+  /** [R] indices into DIFFICULTIES */
+  readonly difficulties: Float64Array;
+}
+
+export interface EffortPrices {
+  /** Of the paper, or of the released code. */
+  readonly form: "paper" | "released";
+  /** λ of each difficulty; the paper's form */
+  readonly lambdas: readonly number[];
+  /** α of the released one */
+  readonly alpha: number;
+}
+
+/**
+ * Success, and what the row's effort adds to it; the target is the mean count of the rows of its difficulty, as a whole number
+ * in the released form. [R]
+ */
+export function effortScores(
+  { successes, counts, difficulties }: EffortInput,
+  { form, lambdas, alpha }: EffortPrices,
+): Float64Array {
+  const means = meansByDifficulty(counts, difficulties);
+  return successes.map((success, i) => {
+    const difficulty = difficulties[i] as Difficulty;
+    const row = { success: success === 1, count: counts[i]! };
+    const mean = means[difficulty]!;
+    const added =
+      form === "paper"
+        ? priceOfEffort({ ...row, target: mean }, difficulty, lambdas[difficulty]!)
+        : boundedEffort({ ...row, target: Math.round(mean) }, difficulty, alpha);
+    return success + added;
+  });
+}

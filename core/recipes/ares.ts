@@ -18,13 +18,7 @@
 import { z } from "zod";
 import { tokenMean } from "../algo/aggregate.js";
 import { spreadRows } from "../algo/arrays.js";
-import {
-  boundedEffort,
-  difficultiesOf,
-  meansByDifficulty,
-  priceOfEffort,
-  type Difficulty,
-} from "../algo/effort.js";
+import { difficultiesOf, effortScores } from "../algo/effort.js";
 import { highWindows } from "../algo/windows.js";
 import { standardizedByGroup } from "./parts/advantages.js";
 import { rowColumn, stepColumn } from "../slots/batch.js";
@@ -66,32 +60,19 @@ function priceEffort(p: Params): Derive {
     ...{ id: "priceEffort", when: "seal", needs: ["entropies"], writes: ["difficulty", "klWeights"] },
     run(batch, { readings }) {
       const { mask, offsets } = batch;
+      const { lambdas, betas } = readEffort(readings);
       const successes = rowColumn(batch, "score").map((score) => (score >= p.successScore ? 1 : 0));
-      const difficulty = difficultiesOf(successes, rowColumn(batch, "group"));
-      const knownOf = (i: number) => readEffort(readings, difficulty[i] as Difficulty);
-      const options = { width: p.windowSteps, level: p.windowQuantile };
-      const { counts, inside } = highWindows(stepColumn(batch, "entropies"), mask, offsets, options);
-      const means = meansByDifficulty(counts, difficulty);
-      const targets = p.form === "released" ? means.map(Math.round) : means;
-      const score = counts.map((count, i) => {
-        const of = difficulty[i] as Difficulty;
-        const effort = { success: successes[i] === 1, count, target: targets[of]! };
-        return p.form === "paper"
-          ? successes[i]! + priceOfEffort(effort, of, knownOf(i).lambda)
-          : successes[i]! + boundedEffort(effort, of, p.alpha);
+      const difficulties = difficultiesOf(successes, rowColumn(batch, "group"));
+      const windows = { width: p.windowSteps, level: p.windowQuantile };
+      const { counts, inside } = highWindows(stepColumn(batch, "entropies"), mask, offsets, windows);
+      const score = effortScores({ successes, counts, difficulties }, { ...p, lambdas });
+      const [difficulty, succeeds] = [spreadRows(difficulties, offsets), spreadRows(successes, offsets)];
+      const klWeights = difficulty.map((of, t) => {
+        const relief = succeeds[t] === 1 && inside[t] === 1 ? p.klRelief : 1;
+        return mask[t] === 0 ? 0 : betas[of]! * relief;
       });
-      const betas = spreadRows(
-        counts.map((_, i) => knownOf(i).beta),
-        offsets,
-      );
-      const succeeds = spreadRows(successes, offsets);
-      const klWeights = betas.map((beta, t) =>
-        mask[t] === 0 ? 0 : beta * (succeeds[t] === 1 && inside[t] === 1 ? p.klRelief : 1),
-      );
-      return {
-        row: { score, difficulty, highWindows: counts },
-        step: { difficulty: spreadRows(difficulty, offsets), klWeights },
-      };
+      const row = { score, difficulty: difficulties, highWindows: counts };
+      return { row, step: { difficulty, klWeights } };
     },
   };
 }

@@ -19,18 +19,13 @@
 import { z } from "zod";
 import { tokenMean } from "../algo/aggregate.js";
 import { groupStatistics } from "../algo/group-statistics.js";
-import {
-  mixedRisk,
-  scoreQuantiles,
-  trackQuantile,
-  type QuantileLevels,
-  type ScoreQuantiles,
-} from "../algo/risk.js";
+import { mixedRisk } from "../algo/risk.js";
 import { rowAdvantages } from "./parts/advantages.js";
 import { clipped, dualClipWindow, groupParams, groupRecipe, stdEpsilon } from "./parts/group-recipe.js";
 import { expectParams, weight } from "./parts/params.js";
-import { bundlesOf, creditOf, spreadOr1, type Bundle } from "./parts/papers.js";
-import type { Derive, Readings, RecipeDefinition, Tracker } from "../slots/recipe.js";
+import { paperQuantiles } from "./parts/paper-quantiles.js";
+import { bundlesOf, creditOf, spreadOr1 } from "./parts/papers.js";
+import type { Derive, RecipeDefinition } from "../slots/recipe.js";
 
 const level = z.number().positive().max(1);
 const params = z.strictObject({
@@ -61,45 +56,18 @@ const params = z.strictObject({
 });
 type Params = z.output<typeof params>;
 
-const levelsOf = (p: Params): QuantileLevels => ({ low: p.quantileLow, high: p.quantileHigh });
-
-/** null before the first batch. */
-function quantileTracker(p: Params): Tracker<ScoreQuantiles | null> {
-  return {
-    initial: null,
-    observe(state, batch) {
-      const scores = bundlesOf(batch, p.bundleGroups).flatMap((bundle) => [...bundle.scores]);
-      if (state === null) return scoreQuantiles(Float64Array.from(scores), levelsOf(p));
-      return {
-        low: trackQuantile(state.low, scores, p.quantileLow, p.quantileRate),
-        high: trackQuantile(state.high, scores, p.quantileHigh, p.quantileRate),
-      };
-    },
-    read: (state) => ({ ...state }),
-  };
-}
-
-function quantilesFor({ scores }: Bundle, { paperQuantiles: tracked }: Readings, p: Params): ScoreQuantiles {
-  const own = scoreQuantiles(scores, levelsOf(p));
-  const { low = own.low, high = own.high } = tracked ?? {};
-  if (p.quantiles === "track") return { low, high };
-  if (p.quantiles === "batch") return own;
-  return { low: (low + own.low) / 2, high: (high + own.high) / 2 };
-}
-
-function paperAdvantages(p: Params): Derive {
-  const levels = { ...levelsOf(p), tailWeight: p.tailWeight, naturalBaseline: p.naturalBaseline };
+function paperAdvantages(p: Params, quantilesOf: ReturnType<typeof paperQuantiles>["read"]): Derive {
+  const { quantileLow: low, quantileHigh: high, tailWeight, naturalBaseline } = p;
   return rowAdvantages("paperAdvantages", [], (batch, { readings }) => {
     const advantages = new Float64Array(batch.offsets.length - 1);
     const credit = creditOf(p.credit, batch, p.stdEpsilon);
-    for (const bundle of bundlesOf(batch, p.bundleGroups)) {
-      const { papers, scores } = bundle;
-      const quantiles = quantilesFor(bundle, readings, p);
+    for (const { papers, scores } of bundlesOf(batch, p.bundleGroups)) {
+      const quantiles = quantilesOf(readings, scores);
       const { stds } = groupStatistics(scores, new Float64Array(scores.length), "raw");
       papers.forEach((rows, j) => {
         const scale = p.normalizeByStd ? spreadOr1(stds[j]!) + p.stdEpsilon : 1;
-        const advantage = mixedRisk(scores[j]!, quantiles, levels) / scale;
-        credit(rows).forEach((part, k) => (advantages[rows[k]!] = advantage * part));
+        const risk = mixedRisk(scores[j]!, quantiles, { low, high, tailWeight, naturalBaseline });
+        credit(rows).forEach((part, k) => (advantages[rows[k]!] = (risk / scale) * part));
       });
     }
     return advantages;
@@ -114,14 +82,15 @@ export const riskpo: RecipeDefinition<Params> = {
   build(p) {
     const { quantileLow: low, quantileHigh: high } = p;
     expectParams("riskpo", low < high, `recipe.params.quantileLow < quantileHigh, got ${low} and ${high}`);
+    const { trackers, read } = paperQuantiles(p);
     return groupRecipe(p, {
       id: "riskpo",
       sampler: { bundleGroups: p.bundleGroups },
-      advantages: paperAdvantages(p),
+      advantages: paperAdvantages(p, read),
       ...clipped(p),
       aggregator: tokenMean(),
       ratio: p.ratio,
-      trackers: p.quantiles === "batch" ? {} : { paperQuantiles: quantileTracker(p) },
+      trackers,
     });
   },
 };

@@ -1,5 +1,5 @@
 /** What ARES knows of each difficulty from one batch to the next: a price of effort λ, and a weight β of the KL. */
-import { DIFFICULTIES, meansByDifficulty, type Difficulty } from "../../algo/effort.js";
+import { DIFFICULTIES, meansByDifficulty } from "../../algo/effort.js";
 import { clamp } from "../../algo/ratio.js";
 import type { Batch } from "../../slots/batch.js";
 import type { Readings, Tracker } from "../../slots/recipe.js";
@@ -70,13 +70,15 @@ export function effortTracker(control: EffortControl): Readonly<Record<string, T
   return { [NAME]: tracker };
 }
 
-export function readEffort(
-  readings: Readings,
-  difficulty: Difficulty,
-): { readonly lambda: number; readonly beta: number } {
-  const { [NAME]: shown = {} } = readings;
-  const name = DIFFICULTIES[difficulty];
-  return { lambda: shown[`lambda_${name}`] ?? 0, beta: shown[`beta_${name}`] ?? 1 };
+/** λ and β of each difficulty, in the order of DIFFICULTIES. */
+export function readEffort({ [NAME]: shown = {} }: Readings): {
+  readonly lambdas: readonly number[];
+  readonly betas: readonly number[];
+} {
+  return {
+    lambdas: DIFFICULTIES.map((name) => shown[`lambda_${name}`] ?? 0),
+    betas: DIFFICULTIES.map((name) => shown[`beta_${name}`] ?? 1),
+  };
 }
 
 function named(name: string, values: Float64Array, difficulties: Float64Array): Record<string, number> {
