@@ -27,7 +27,7 @@ export function answerEntropy(answers: ArrayLike<number>, logWeights: ArrayLike<
  * R = mean r·(1 − λ·H), λ = (1 − 1/G)/log2 G and 0 where G = 1: what a group of G rows with scores r is worth whose answers
  * have entropy H, bits (COPO, 2025). scores [G] → number
  */
-export function consistentReward(scores: readonly number[], entropy: number): number {
+export function consistentReward(scores: Float64Array, entropy: number): number {
   const rows = scores.length;
   const lambda = rows > 1 ? (1 - 1 / rows) / Math.log2(rows) : 0;
   return (scores.reduce((sum, score) => sum + score, 0) / rows) * (1 - lambda * entropy);

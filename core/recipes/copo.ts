@@ -16,7 +16,7 @@
 import { z } from "zod";
 import { seqMeanTokenMean } from "../algo/aggregate.js";
 import { answerEntropy, consistentReward } from "../algo/answer-entropy.js";
-import { spreadRows } from "../algo/arrays.js";
+import { gather, spreadRows } from "../algo/arrays.js";
 import { rowsByGroup, standardizeByGroup } from "../algo/group-statistics.js";
 import { standardizedByGroup } from "./parts/advantages.js";
 import { answersOf } from "./parts/answers.js";
@@ -43,20 +43,17 @@ const params = z.strictObject({
 });
 type Params = z.output<typeof params>;
 
+/** w_i of a row whose group's answers have this entropy, bits. */
 function localWeight(p: Params, entropy: number, score: number, advantage: number): number {
   const soft = 1 / (1 + Math.exp(-p.steepness * (entropy - p.midpoint)));
-  switch (p.weighting) {
-    case "soft":
-      return soft;
-    case "soft-with-zero":
-      return score === 0 ? 0 : soft;
-    case "soft-with-forced":
-      return advantage === 0 ? 0 : soft;
-    case "only-local":
-      return 1;
-    case "only-global":
-      return 0;
-  }
+  const weights: Readonly<Record<Params["weighting"], number>> = {
+    "soft-with-zero": score === 0 ? 0 : soft,
+    "soft-with-forced": advantage === 0 ? 0 : soft,
+    soft,
+    "only-local": 1,
+    "only-global": 0,
+  };
+  return weights[p.weighting];
 }
 
 function globalAdvantages(p: Params): Derive {
@@ -75,10 +72,7 @@ function globalAdvantages(p: Params): Derive {
           ) / Math.LN2,
       );
       const rewards = Float64Array.from(groups, (rows, q) =>
-        consistentReward(
-          rows.map((i) => scores[i]!),
-          p.consistencyReward ? entropies[q]! : 0,
-        ),
+        consistentReward(gather(scores, rows), p.consistencyReward ? entropies[q]! : 0),
       );
       const options = { singleton: "zero", eps: p.stdEpsilon } as const;
       const ofGroups = standardizeByGroup(rewards, new Float64Array(groups.length), options);
