@@ -76,16 +76,15 @@ function writeProbes(batch: Batch, trees: readonly Tree[], p: BrpoParams, advant
     forks.flatMap(({ at, prefix, rows }) =>
       rows.map((row) => ({
         row,
-        score: prefix + scores[row]!,
-        peers: `${at}/${p.probes === 1 ? group : episode}`,
+        reached: prefix + scores[row]!,
+        peers: p.probes === 1 ? group : episode,
+        at,
       })),
     ),
   );
-  const peers = numberBy(probes.length, (k) => probes[k]!.peers);
-  const centred = centredByGroup("zero")(
-    Float64Array.from(probes, ({ score }) => score),
-    peers,
-  );
+  const reached = Float64Array.from(probes, (probe) => probe.reached);
+  const peers = numberBy(probes.length, (k) => `${probes[k]!.at}/${probes[k]!.peers}`);
+  const centred = centredByGroup("zero")(reached, peers);
   probes.forEach(({ row }, k) => advantages.fill(centred[k]!, batch.offsets[row], batch.offsets[row + 1]));
 }
 
@@ -96,12 +95,8 @@ function budgetRelative(p: BrpoParams): Derive {
       const advantages = new Float64Array(batch.inputs.steps);
       const trees = treesOf(batch);
       for (const ofGroup of rowsByGroup(Float64Array.from(trees, ({ group }) => group))) {
-        writeEpisodes(
-          batch,
-          ofGroup.map((i) => trees[i]!),
-          p,
-          advantages,
-        );
+        const episodes = ofGroup.map((i) => trees[i]!);
+        writeEpisodes(batch, episodes, p, advantages);
       }
       writeProbes(batch, trees, p, advantages);
       return { step: { advantages } };

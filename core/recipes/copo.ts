@@ -64,13 +64,7 @@ function globalAdvantages(p: Params): Derive {
       const [scores, answers] = [rowColumn(batch, "score"), answersOf(batch)];
       const advantages = stepColumn(batch, "advantages");
       const groups = rowsByGroup(rowColumn(batch, "group"));
-      const entropies = groups.map(
-        (rows) =>
-          answerEntropy(
-            rows.map((i) => answers[i]!),
-            new Float64Array(rows.length),
-          ) / Math.LN2,
-      );
+      const entropies = groups.map((rows) => answerEntropy(gather(answers, rows)) / Math.LN2);
       const rewards = Float64Array.from(groups, (rows, q) =>
         consistentReward(gather(scores, rows), p.consistencyReward ? entropies[q]! : 0),
       );

@@ -21,7 +21,7 @@ import {
   responsibilities,
 } from "../algo/mixture.js";
 import { criticAdvantages, criticTrackers } from "./parts/advantages.js";
-import { liveColumn, stepColumn, type Batch } from "../slots/batch.js";
+import { liveColumn, stepColumn } from "../slots/batch.js";
 import { criticParams, entropyCoefficient, updateParams, updatePlan } from "./parts/params.js";
 import { ppoParams } from "./ppo.js";
 import type { Derive, RecipeDefinition, Term } from "../slots/recipe.js";
@@ -65,7 +65,7 @@ const bestComponent: Derive = {
 function frequencyTerm(coefficient: number): Term {
   return {
     ...{ id: "frequencyLoss", on: "policy", coefficient, aggregator: tokenMean(), needs: ["bestComponent"] },
-    evaluate(policies, batch: Batch, out) {
+    evaluate(policies, batch, out) {
       const { actions, steps } = batch.inputs;
       const components = componentsOf(policies.length / steps, actions!.length / steps);
       frequencyLoss(policies, stepColumn(batch, "bestComponent"), components, out);
