@@ -16,10 +16,10 @@ import { tokenMean } from "../algo/aggregate.js";
 import { standardizedByGroup } from "./parts/advantages.js";
 import { maxFilteredBatches, scoresDiffer } from "./parts/filters.js";
 import { clipped, dualClipWindow, groupParams, groupRecipe, stdEpsilon } from "./parts/group-recipe.js";
+import { steps } from "./parts/params.js";
 import { maskTruncated, penalizeOverlong } from "./parts/overlong.js";
 import type { RecipeDefinition } from "../slots/recipe.js";
 
-const steps = z.int().min(1).max(1e8);
 const params = z.strictObject({
   ...groupParams,
   ...dualClipWindow(0.2, 0.28, 10),
@@ -45,15 +45,14 @@ export const dapo: RecipeDefinition<z.output<typeof params>> = {
   params,
   build(p) {
     const { maxLength, overlongBuffer: buffer, overlongPenalty: factor } = p;
-    const recipe = groupRecipe(p, {
+    return groupRecipe(p, {
       id: "dapo",
+      sampler: p.filterEqualScores ? { filter: scoresDiffer(p.maxFilteredBatches) } : {},
       before: maxLength === null ? [] : [penalizeOverlong({ maxLength, buffer, factor })],
       advantages: standardizedByGroup(p.stdEpsilon),
       then: p.overlongFilter ? [maskTruncated] : [],
       ...clipped(p),
       aggregator: tokenMean(),
     });
-    if (!p.filterEqualScores) return recipe;
-    return { ...recipe, sampler: { ...recipe.sampler, filter: scoresDiffer(p.maxFilteredBatches) } };
   },
 };

@@ -63,15 +63,14 @@ export const egsw: RecipeDefinition<Params> = {
   summary: "Rows of high advantage and entropy count more (EGSW, 2025)",
   source: { confidence: "note", checked: "a rendering of the paper; the defaults are unverified" },
   params,
-  build: (p) => ({
-    ...groupRecipe(p, {
+  build: (p) =>
+    groupRecipe(p, {
       id: "egsw",
+      evaluate: ["entropy"],
       advantages: standardizedByGroup(p.stdEpsilon),
       then: [rowWeights(p)],
       ...clipped(p),
       aggregator: seqMeanTokenMean(),
       weights: ["rowWeights"],
     }),
-    evaluate: ["entropy"],
-  }),
 };

@@ -64,22 +64,19 @@ export const epo: RecipeDefinition<Params> = {
   params,
   build(p) {
     expectBand("epo", p);
-    const base = groupRecipe(p, {
-      id: "epo",
-      advantages: standardizedByGroup(p.stdEpsilon),
-      then: [bandOfThePast(p)],
-      ...clipped(p),
-      aggregator: tokenMean(),
-    });
     const weight = p.entropyCoefficient * p.bandCoefficient;
     const history = entropyHistoryTracker(p.bandSteps, (batches) => ({
       coefficient: weight * phaseWeight(batches, p.bandBatches),
     }));
-    return {
-      ...base,
-      requires: [...base.requires, "discrete"],
-      terms: [...base.terms, bandTerm({ tracker: HISTORY, name: "coefficient" })],
+    return groupRecipe(p, {
+      id: "epo",
+      requires: ["discrete"],
+      advantages: standardizedByGroup(p.stdEpsilon),
+      then: [bandOfThePast(p)],
+      ...clipped(p),
+      aggregator: tokenMean(),
+      terms: [bandTerm({ tracker: HISTORY, name: "coefficient" })],
       trackers: { [HISTORY]: history },
-    };
+    });
   },
 };

@@ -85,10 +85,7 @@ export const nft: RecipeDefinition<Params> = {
   build: (p) => ({
     id: "nft",
     requires: ["groups"],
-    sampler: {
-      batchSteps: p.batchSteps,
-      filter: outcomesDiffer("equalOutcomes", p),
-    },
+    sampler: { batchSteps: p.batchSteps, filter: outcomesDiffer("equalOutcomes", p) },
     evaluate: [],
     derive: [successRates(p)],
     terms: [likelihoodTerm(p), ...bonusForEntropy(p)],

@@ -72,8 +72,8 @@ function pullTracker({ klCoefficient, klDecayAfter, klDecayEvery, klFloor }: Rem
     conclude: (batches) => batches + 1,
     read(batches) {
       const decays = Math.ceil(Math.max(batches - klDecayAfter, 0) / klDecayEvery);
-      const share = Math.max(1 - 0.1 * decays, klFloor);
-      return { reference: klCoefficient * share, last: klCoefficient * (1 - share) };
+      const lambda = Math.max(1 - 0.1 * decays, klFloor);
+      return { reference: klCoefficient * lambda, last: klCoefficient * (1 - lambda) };
     },
   };
 }
