@@ -13,6 +13,7 @@
  * Source confidence: note (summaries; window and averaging after reproductions).
  */
 import { z } from "zod";
+import { gather } from "../algo/arrays.js";
 import { polychromicAdvantages } from "../algo/polychromic.js";
 import type { Random } from "../random.js";
 import { answersOf } from "./parts/answers.js";
@@ -57,9 +58,8 @@ function vineAdvantages({ setSize, partitions, window, minScore, maxScore }: Pol
       const [scores, answers] = [rowColumn(batch, "score"), answersOf(batch)];
       for (const { rows } of treesOf(batch).flatMap(({ forks }) => forks)) {
         const returns = Float64Array.from(rows, (row) => (scores[row]! - minScore) / (maxScore - minScore));
-        const ends = Float64Array.from(rows, (row) => answers[row]!);
         const sets = Array.from({ length: partitions }, () => partition(rows.length, setSize, random)).flat();
-        const ofRows = polychromicAdvantages(returns, ends, sets);
+        const ofRows = polychromicAdvantages(returns, gather(answers, rows), sets);
         rows.forEach((row, i) => {
           const [from, to] = [batch.offsets[row]!, batch.offsets[row + 1]!];
           advantages.fill(ofRows[i]!, from, Math.min(to, from + window));
