@@ -71,6 +71,9 @@ export function tokenSum(divisor: number): Aggregator {
   return { name: "token-sum", rowWeight: one, denominator: () => divisor };
 }
 
+/** By name: every step counts the same, or every row. */
+export const MEANS = { "token-mean": tokenMean, "seq-mean-token-mean": seqMeanTokenMean } as const;
+
 /** The sums of the rows given. mask [N], offsets [R+1]. */
 export function aggregateTotals(
   aggregator: Aggregator,

@@ -1,20 +1,13 @@
 /** Which steps were taken in the same state: equal observations, equal texts, or texts that are nearly equal. */
 import { expectLength } from "../errors.js";
+import { numberBy } from "./arrays.js";
 import { similarity } from "./text-similarity.js";
 
 /** Numbers [N] that are equal exactly where the `width` numbers of two steps are; observations [N·width]. */
 export function equalObservations(observations: Float32Array, width: number): Float64Array {
   const steps = width === 0 ? 0 : observations.length / width;
   expectLength("equalObservations", "observations", Math.trunc(steps) * width, observations.length);
-  const numbers = new Float64Array(steps);
-  const known = new Map<string, number>();
-  for (let t = 0; t < steps; t++) {
-    const key = observations.subarray(t * width, (t + 1) * width).join();
-    let number = known.get(key);
-    if (number === undefined) known.set(key, (number = known.size));
-    numbers[t] = number;
-  }
-  return numbers;
+  return numberBy(steps, (t) => observations.subarray(t * width, (t + 1) * width).join());
 }
 
 /**

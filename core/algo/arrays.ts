@@ -61,3 +61,22 @@ export function spreadRows(rowValues: Float64Array, offsets: Uint32Array): Float
   for (let i = 0; i < rowValues.length; i++) steps.fill(rowValues[i]!, offsets[i], offsets[i + 1]);
   return steps;
 }
+
+/** x at each of `indices`; [n]. */
+export function gather(x: FloatArray, indices: readonly number[]): Float64Array {
+  return Float64Array.from(indices, (i) => x[i]!);
+}
+
+/**
+ * Whole numbers [count], equal exactly where `keyOf` is: 0 for the first key, 1 for the next one that is not known, and so
+ * on.
+ */
+export function numberBy(count: number, keyOf: (i: number) => string): Float64Array {
+  const numbers = new Map<string, number>();
+  return Float64Array.from({ length: count }, (_, i) => {
+    const key = keyOf(i);
+    const number = numbers.get(key) ?? numbers.size;
+    numbers.set(key, number);
+    return number;
+  });
+}

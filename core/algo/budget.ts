@@ -56,3 +56,18 @@ export function budgetProbabilities(kind: "uniform" | "linear" | "base", splits:
   const total = weights.reduce((a, b) => a + b, 0);
   return weights.map((weight) => weight / total);
 }
+
+/**
+ * Advantages of an episode's steps: that of split s, `ofSplits` [S], at its steps from budget s − 1 up to budget s, and the
+ * last to its end. budgets [S − 1], rising → [steps]
+ */
+export function spreadSplits(
+  ofSplits: Float64Array,
+  budgets: readonly number[],
+  steps: number,
+): Float64Array {
+  expectLength("spreadSplits", "ofSplits", budgets.length + 1, ofSplits.length);
+  const advantages = new Float64Array(steps);
+  ofSplits.forEach((advantage, s) => advantages.fill(advantage, s === 0 ? 0 : budgets[s - 1]!));
+  return advantages;
+}

@@ -1,5 +1,7 @@
 /** What a row's effort, counted in stretches of high entropy, adds to its score by how hard its task is (ARES). */
 
+import { groupStatistics } from "./group-statistics.js";
+
 export const DIFFICULTIES = ["easy", "medium", "hard"] as const;
 /** Index into DIFFICULTIES. */
 export type Difficulty = 0 | 1 | 2;
@@ -8,6 +10,20 @@ export type Difficulty = 0 | 1 | 2;
 export function difficultyOf(successRate: number): Difficulty {
   if (successRate >= 2 / 3) return 0;
   return successRate >= 1 / 3 ? 1 : 2;
+}
+
+/** The difficulty of each row's group. successes (1 = succeeds, else 0), groups [R] → [R] */
+export function difficultiesOf(successes: Float64Array, groups: Float64Array): Float64Array {
+  const { means } = groupStatistics(successes, groups, "zero");
+  return means.map(difficultyOf);
+}
+
+/** The mean of values in each difficulty, in the order of DIFFICULTIES; NaN where there is none. Both [n]. */
+export function meansByDifficulty(values: Float64Array, difficulties: Float64Array): number[] {
+  return DIFFICULTIES.map((_, difficulty) => {
+    const of = values.filter((_value, i) => difficulties[i] === difficulty);
+    return of.reduce((sum, x) => sum + x, 0) / of.length;
+  });
 }
 
 export interface Effort {
@@ -72,4 +88,43 @@ export function boundedEffort(
   if (difficulty === 0) return penalty(delta - margin);
   if (difficulty === 1) return penalty(Math.abs(delta) - margin);
   return delta >= -margin ? bonus(delta + margin) : penalty(-delta - margin, 0.5);
+}
+
+export interface EffortInput {
+  /** [R] 1 = the row succeeds, else 0 */
+  readonly successes: Float64Array;
+  /** [R] stretches of high entropy */
+  readonly counts: Float64Array;
+  /** [R] indices into DIFFICULTIES */
+  readonly difficulties: Float64Array;
+}
+
+export interface EffortPrices {
+  /** Of the paper, or of the released code. */
+  readonly form: "paper" | "released";
+  /** λ of each difficulty; the paper's form */
+  readonly lambdas: readonly number[];
+  /** α of the released one */
+  readonly alpha: number;
+}
+
+/**
+ * Success, and what the row's effort adds to it; the target is the mean count of the rows of its difficulty, as a whole number
+ * in the released form. [R]
+ */
+export function effortScores(
+  { successes, counts, difficulties }: EffortInput,
+  { form, lambdas, alpha }: EffortPrices,
+): Float64Array {
+  const means = meansByDifficulty(counts, difficulties);
+  return successes.map((success, i) => {
+    const difficulty = difficulties[i] as Difficulty;
+    const row = { success: success === 1, count: counts[i]! };
+    const mean = means[difficulty]!;
+    const added =
+      form === "paper"
+        ? priceOfEffort({ ...row, target: mean }, difficulty, lambdas[difficulty]!)
+        : boundedEffort({ ...row, target: Math.round(mean) }, difficulty, alpha);
+    return success + added;
+  });
 }

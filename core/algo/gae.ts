@@ -2,6 +2,7 @@
 import { expectLength } from "../errors.js";
 import { expectOffsets } from "./arrays.js";
 import type { ReturnsInput } from "./returns.js";
+import { lastChosen } from "./selection.js";
 
 export interface GaeInput extends ReturnsInput {
   /** [N] V(s_t) of the policy version the advantages are for; held constant */
@@ -13,6 +14,23 @@ export interface GaeResult {
   readonly advantages: Float64Array;
   /** [N] R_t = Â_t + V_t, the value target, formed before any normalisation */
   readonly returns: Float64Array;
+}
+
+/**
+ * What follows each row in EGAE (Fan et al. 2025, "Truncated proximal policy optimization"): after a row that neither
+ * terminated nor met a time limit, V of its last chosen step; else its bootstrap value. truncated [R], 1 = a time limit → [R]
+ */
+export function valuesAfterCuts(
+  { values, bootstrapValues, terminated, mask, offsets }: Omit<GaeInput, "rewards">,
+  truncated: Float64Array,
+): Float64Array {
+  expectLength("valuesAfterCuts", "values", mask.length, values.length);
+  expectLength("valuesAfterCuts", "truncated", bootstrapValues.length, truncated.length);
+  const last = lastChosen(mask, offsets);
+  return bootstrapValues.map((value, i) => {
+    const cut = terminated[i] === 0 && truncated[i] === 0 && last[i]! >= 0;
+    return cut ? values[last[i]!]! : value;
+  });
 }
 
 /**

@@ -4,7 +4,7 @@
  */
 import { expectLength } from "../errors.js";
 import type { FloatArray, LossAndGate } from "./arrays.js";
-import { logSoftmax, logSumExp } from "./categorical.js";
+import { argmax, logSoftmax, logSumExp } from "./categorical.js";
 import { gaussianLogprob } from "./gaussian.js";
 
 /** K of a policy column of `width` numbers a step, for actions of A numbers. */
@@ -49,6 +49,12 @@ export function responsibilities(policies: FloatArray, actions: FloatArray, step
     for (let k = 0; k < components; k++) result[t * components + k] = Math.exp(joint[k]! - logprob);
   }
   return result;
+}
+
+/** argmax_k Q_k of each step, the lowest of equals. values [N·K] → [N] */
+export function bestComponents(values: FloatArray, steps: number): Float64Array {
+  const components = values.length / steps;
+  return Float64Array.from({ length: steps }, (_, t) => argmax(values, t * components, components));
 }
 
 /**

@@ -11,6 +11,11 @@ export function clamp(x: number, low: number, high: number): number {
   return x < low ? low : x > high ? high : x;
 }
 
+/** x, held within ± limit unless that is null. */
+export function within(x: number, limit: number | null): number {
+  return limit === null ? x : clamp(x, -limit, limit);
+}
+
 /** Δ_t = clamp(ℓ_t − ℓ^o_t, −20, 20); logprobs, oldLogprobs [N] → [N], nats. */
 export function tokenLogRatios(
   logprobs: Float64Array,

@@ -33,6 +33,36 @@ export function discountedReturns(input: ReturnsInput, gamma: number): Float64Ar
   return returns;
 }
 
+/** `discountedReturns` of rows that nothing follows, however they ended. rewards, mask [N], offsets [R+1] → [N] */
+export function returnsWithinRows(
+  input: Pick<ReturnsInput, "rewards" | "mask" | "offsets">,
+  gamma: number,
+): Float64Array {
+  expectOffsets("returnsWithinRows", input.offsets, input.rewards.length);
+  const rows = input.offsets.length - 1;
+  const ends = { terminated: new Uint8Array(rows).fill(1), bootstrapValues: new Float64Array(rows) };
+  return discountedReturns({ ...input, ...ends }, gamma);
+}
+
+/** S_t = x_t + γ·S_{t−1} over each row's chosen steps; masked steps get 0. x, mask [N], offsets [R+1] → [N] */
+export function discountedPast(
+  x: Float64Array,
+  mask: Uint8Array,
+  offsets: Uint32Array,
+  gamma: number,
+): Float64Array {
+  expectOffsets("discountedPast", offsets, x.length);
+  expectLength("discountedPast", "mask", x.length, mask.length);
+  const sums = new Float64Array(x.length);
+  for (let i = 0; i + 1 < offsets.length; i++) {
+    let sum = 0;
+    for (let t = offsets[i]!; t < offsets[i + 1]!; t++) {
+      if (mask[t] === 1) sums[t] = sum = gamma * sum + x[t]!;
+    }
+  }
+  return sums;
+}
+
 function checkColumns(
   where: string,
   { rewards, bootstrapValues, terminated, mask, offsets }: ReturnsInput,

@@ -1,5 +1,6 @@
 /** Measures of risk of a score R: what it is worth beside the distribution that it comes from. */
 import { SkeinError } from "../errors.js";
+import { quantile } from "./selection.js";
 
 /** The α- and β-quantile of scores, units of score. */
 export interface ScoreQuantiles {
@@ -7,11 +8,13 @@ export interface ScoreQuantiles {
   readonly high: number;
 }
 
-export interface RiskLevels {
-  /** α, of the lower tail */
+/** α of the lower tail, and β > α; in [0, 1]. */
+export interface QuantileLevels {
   readonly low: number;
-  /** β > α */
   readonly high: number;
+}
+
+export interface RiskLevels extends QuantileLevels {
   /** w: weight of the lower tail beside the range between the quantiles */
   readonly tailWeight: number;
   /** Measure the range from its upper end, so that it is ≤ 0. */
@@ -37,4 +40,9 @@ export function trackQuantile(q: number, scores: readonly number[], tau: number,
   if (scores.length === 0)
     throw new SkeinError("SHAPE", "trackQuantile: expected at least one score, got none");
   return q + rate * (tau - scores.filter((score) => score < q).length / scores.length);
+}
+
+/** Those of the scores themselves. */
+export function scoreQuantiles(scores: Float64Array, { low, high }: QuantileLevels): ScoreQuantiles {
+  return { low: quantile(scores, low), high: quantile(scores, high) };
 }

@@ -35,6 +35,11 @@ export function maskedVariance(x: Float64Array, mask: Uint8Array): number {
   return count < 2 ? 0 : sum / (count - 1);
 }
 
+/** The mean of x at each of `steps`; 0 where there are none. x [N] */
+export function meanAt(x: Float64Array, steps: Uint32Array): number {
+  return steps.length === 0 ? 0 : steps.reduce((sum, t) => sum + x[t]!, 0) / steps.length;
+}
+
 /** Mean over each row's chosen steps, [R]; 0 where it has none. x, mask [N], offsets [R+1]. */
 export function rowMeans(x: Float64Array, mask: Uint8Array, offsets: Uint32Array): Float64Array {
   expectLength("rowMeans", "mask", x.length, mask.length);

@@ -21,7 +21,7 @@ import { groupParams } from "./parts/group-recipe.js";
 import { optimalValues, optimalValuesTracker } from "./parts/optimal-values.js";
 import { updatePlan } from "./parts/params.js";
 import type { Derive, RecipeDefinition } from "../slots/recipe.js";
-import { entropyTerm, policyTerm } from "./parts/terms.js";
+import { bonusForEntropy, policyTerm } from "./parts/terms.js";
 
 const VALUES = "optimalValues";
 
@@ -79,7 +79,7 @@ export const aStarPo: RecipeDefinition<z.output<typeof params>> = {
     derive: [optimalAdvantages(p.beta2)],
     terms: [
       policyTerm({ surrogate: reinforce(), aggregator: seqMeanTokenSum(), window: null }),
-      ...(p.entropyCoefficient > 0 ? [entropyTerm(p.entropyCoefficient)] : []),
+      ...bonusForEntropy(p),
     ],
     trackers: { [VALUES]: optimalValuesTracker(p.valueBatches, p.beta1) },
     update: { ...updatePlan(p, "rows"), observeBatches: p.valueBatches },

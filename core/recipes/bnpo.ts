@@ -14,14 +14,7 @@ import { seqMeanTokenSum } from "../algo/aggregate.js";
 import { betaDensity } from "../algo/beta.js";
 import { groupStatistics } from "../algo/group-statistics.js";
 import type { RowAdvantages } from "./parts/advantages.js";
-import {
-  clippedSurrogate,
-  clipWindow,
-  dualClipBound,
-  groupParams,
-  groupRecipe,
-  windowOf,
-} from "./parts/group-recipe.js";
+import { clipped, dualClipWindow, groupParams, groupRecipe } from "./parts/group-recipe.js";
 import type { RecipeDefinition } from "../slots/recipe.js";
 import { scoreRange, successOf } from "./parts/success.js";
 
@@ -29,8 +22,7 @@ const MOST_WEIGHT = 1e6;
 
 const params = z.strictObject({
   ...groupParams,
-  ...clipWindow(0.2, 0.28),
-  dualClip: dualClipBound(10),
+  ...dualClipWindow(0.2, 0.28, 10),
   ...scoreRange,
 });
 
@@ -71,8 +63,7 @@ export const bnpo: RecipeDefinition<z.output<typeof params>> = {
     groupRecipe(p, {
       id: "bnpo",
       advantages: betaNormalized(successOf("bnpo", p)),
-      surrogate: clippedSurrogate(p),
+      ...clipped(p),
       aggregator: seqMeanTokenSum(),
-      window: windowOf(p),
     }),
 };

@@ -17,19 +17,21 @@
  */
 import { z } from "zod";
 import { tokenMean } from "../algo/aggregate.js";
-import { budgetAdvantages, budgetProbabilities } from "../algo/budget.js";
-import { groupStatistics } from "../algo/group-statistics.js";
-import { ppoClip } from "../algo/surrogates.js";
+import { numberBy } from "../algo/arrays.js";
+import { budgetAdvantages, budgetProbabilities, spreadSplits } from "../algo/budget.js";
+import { rowsByGroup } from "../algo/group-statistics.js";
+import { centredByGroup } from "./parts/advantages.js";
 import { rowColumn, type Batch } from "../slots/batch.js";
 import { treesOf, type Tree } from "./parts/branches.js";
-import { clipWindow, groupParams, groupRecipe, windowOf } from "./parts/group-recipe.js";
+import { clipped, clipWindow, groupParams, groupRecipe } from "./parts/group-recipe.js";
+import { steps } from "./parts/params.js";
 import type { Derive, RecipeDefinition } from "../slots/recipe.js";
 
 const params = z.strictObject({
   ...groupParams,
   ...clipWindow(0.2, 0.2),
   budgets: z
-    .array(z.int().min(1).max(1e8))
+    .array(steps)
     .min(1)
     .max(64)
     .default([5, 10, 20])
@@ -63,40 +65,27 @@ function writeEpisodes(batch: Batch, trees: readonly Tree[], p: BrpoParams, adva
   );
   trees.forEach(({ row }, i) => {
     const [from, to] = [batch.offsets[row]!, batch.offsets[row + 1]!];
-    for (let s = 0, at = from; s < splits; s++) {
-      const end = Math.min(to, from + (p.budgets[s] ?? Infinity));
-      advantages.fill(ofSplits[i * splits + s]!, at, end);
-      at = end;
-    }
+    advantages.set(spreadSplits(ofSplits.subarray(i * splits, (i + 1) * splits), p.budgets, to - from), from);
   });
 }
 
-/** A of the probes, into `advantages`. */
-function writeProbes(
-  batch: Batch,
-  trees: readonly Tree[],
-  { probes }: BrpoParams,
-  advantages: Float64Array,
-): void {
+/** A of the probes, into `advantages`: one probe each is compared with the group's, several with one another. */
+function writeProbes(batch: Batch, trees: readonly Tree[], p: BrpoParams, advantages: Float64Array): void {
   const scores = rowColumn(batch, "score");
-  const keys = new Map<string, number>();
-  const all = trees.flatMap(({ row, group, forks }) =>
-    forks.flatMap(({ at, prefix, rows }) => {
-      const key = `${at}/${probes === 1 ? `group ${group}` : `episode ${row}`}`;
-      const number = keys.get(key) ?? keys.size;
-      keys.set(key, number);
-      return rows.map((probe) => ({ probe, score: prefix + scores[probe]!, number }));
-    }),
+  const probes = trees.flatMap(({ row: episode, group, forks }) =>
+    forks.flatMap(({ at, prefix, rows }) =>
+      rows.map((row) => ({
+        row,
+        reached: prefix + scores[row]!,
+        peers: p.probes === 1 ? group : episode,
+        at,
+      })),
+    ),
   );
-  const values = Float64Array.from(all, ({ score }) => score);
-  const { means } = groupStatistics(
-    values,
-    Float64Array.from(all, ({ number }) => number),
-    "zero",
-  );
-  all.forEach(({ probe, score }, k) =>
-    advantages.fill(score - means[k]!, batch.offsets[probe], batch.offsets[probe + 1]),
-  );
+  const reached = Float64Array.from(probes, (probe) => probe.reached);
+  const peers = numberBy(probes.length, (k) => `${probes[k]!.at}/${probes[k]!.peers}`);
+  const centred = centredByGroup("zero")(reached, peers);
+  probes.forEach(({ row }, k) => advantages.fill(centred[k]!, batch.offsets[row], batch.offsets[row + 1]));
 }
 
 function budgetRelative(p: BrpoParams): Derive {
@@ -105,13 +94,9 @@ function budgetRelative(p: BrpoParams): Derive {
     run(batch) {
       const advantages = new Float64Array(batch.inputs.steps);
       const trees = treesOf(batch);
-      for (const group of new Set(trees.map((tree) => tree.group))) {
-        writeEpisodes(
-          batch,
-          trees.filter((tree) => tree.group === group),
-          p,
-          advantages,
-        );
+      for (const ofGroup of rowsByGroup(Float64Array.from(trees, ({ group }) => group))) {
+        const episodes = ofGroup.map((i) => trees[i]!);
+        writeEpisodes(batch, episodes, p, advantages);
       }
       writeProbes(batch, trees, p, advantages);
       return { step: { advantages } };
@@ -125,15 +110,14 @@ export const brpo: RecipeDefinition<BrpoParams> = {
   source: { confidence: "derived", checked: "the authors' code, carried over to environments" },
   params,
   build(p) {
-    const recipe = groupRecipe(p, {
-      ...{ id: "brpo", advantages: budgetRelative(p) },
-      ...{ surrogate: ppoClip(windowOf(p)), aggregator: tokenMean(), window: windowOf(p) },
-    });
     const { budgets: at, probes: count, probeSteps: maxSteps } = p;
-    return {
-      ...recipe,
-      requires: ["groups", "snapshots"],
-      sampler: { ...recipe.sampler, branches: { at, states: at.length, count, maxSteps } },
-    };
+    return groupRecipe(p, {
+      id: "brpo",
+      requires: ["snapshots"],
+      sampler: { branches: { at, states: at.length, count, maxSteps } },
+      advantages: budgetRelative(p),
+      ...clipped(p),
+      aggregator: tokenMean(),
+    });
   },
 };

@@ -13,19 +13,19 @@
 import { z } from "zod";
 import { seqMeanTokenSumNorm } from "../algo/aggregate.js";
 import { chosenPerRow } from "../algo/arrays.js";
-import { rowsByGroup } from "../algo/group-statistics.js";
+import { conditionalAdvantages } from "../algo/conditional.js";
 import { rowMeans } from "../algo/statistics.js";
-import { ppoClip } from "../algo/surrogates.js";
 import { rowAdvantages } from "./parts/advantages.js";
-import { rowColumn, stepColumn, type Batch } from "../slots/batch.js";
+import { rowColumn, stepColumn } from "../slots/batch.js";
 import { interSchedule, scheduleParams } from "./parts/canon-schedule.js";
-import { clipWindow, groupParams, groupRecipe, windowOf } from "./parts/group-recipe.js";
+import { clipped, clipWindow, groupParams, groupRecipe } from "./parts/group-recipe.js";
+import { steps } from "./parts/params.js";
 import type { Derive, RecipeDefinition } from "../slots/recipe.js";
 
 const params = z.strictObject({
   ...groupParams,
   ...clipWindow(0.2, 0.28),
-  maxLength: z.int().min(1).max(1e8).default(500).describe("L_max: steps that a row may have"),
+  maxLength: steps.default(500).describe("L_max: steps that a row may have"),
   metric: z
     .enum(["entropy", "length"])
     .default("entropy")
@@ -40,47 +40,19 @@ const params = z.strictObject({
 });
 type Params = z.output<typeof params>;
 
-function metricOf(metric: Params["metric"], batch: Batch): Float64Array {
-  const { mask, offsets } = batch;
-  return metric === "length"
-    ? chosenPerRow(mask, offsets)
-    : rowMeans(stepColumn(batch, "entropies"), mask, offsets);
-}
-
-const mean = (values: readonly number[]): number =>
-  values.length === 0 ? 0 : values.reduce((sum, x) => sum + x, 0) / values.length;
-
-/** Of one group: `scores` in ascending order of the metric; `factors` [2] of the lower and the upper half's scores. */
-function conditional(scores: readonly number[], factors: readonly number[], mu: number): number[] {
-  const middle = Math.floor(scores.length / 2);
-  const means = [mean(scores.slice(0, middle)), mean(scores.slice(middle))];
-  return scores.map((score, k) => {
-    const [own, other] = k < middle ? [0, 1] : [1, 0];
-    const inter = factors[own]! * score - factors[other]! * means[other]!;
-    return mu * inter + (1 - mu) * (score - means[own]!);
-  });
-}
-
-function conditionalAdvantages(
+function betweenAndWithinHalves(
   { metric, alpha }: Params,
   muOf: ReturnType<typeof interSchedule>["read"],
 ): Derive {
-  const needs = metric === "entropy" ? ["entropies"] : [];
-  const factors = metric === "entropy" ? [alpha, 1] : [1, alpha];
-  return rowAdvantages("conditionalAdvantages", needs, (batch, { readings }) => {
-    const scores = rowColumn(batch, "score");
-    const metrics = metricOf(metric, batch);
-    const advantages = new Float64Array(scores.length);
-    for (const rows of rowsByGroup(rowColumn(batch, "group"))) {
-      const order = rows.toSorted((a, b) => metrics[a]! - metrics[b]!);
-      const found = conditional(
-        order.map((i) => scores[i]!),
-        factors,
-        muOf(readings),
-      );
-      order.forEach((i, k) => (advantages[i] = found[k]!));
-    }
-    return advantages;
+  const byEntropy = metric === "entropy";
+  const factors = byEntropy ? ([alpha, 1] as const) : ([1, alpha] as const);
+  return rowAdvantages("conditionalAdvantages", byEntropy ? ["entropies"] : [], (batch, { readings }) => {
+    const { mask, offsets } = batch;
+    const metrics = byEntropy
+      ? rowMeans(stepColumn(batch, "entropies"), mask, offsets)
+      : chosenPerRow(mask, offsets);
+    const input = { scores: rowColumn(batch, "score"), metrics, groups: rowColumn(batch, "group") };
+    return conditionalAdvantages(input, { factors, mu: muOf(readings) });
   });
 }
 
@@ -90,18 +62,14 @@ export const canon: RecipeDefinition<Params> = {
   source: { confidence: "exact", checked: "the authors' code" },
   params,
   build(p) {
-    const schedule = interSchedule(p);
-    const recipe = groupRecipe(p, {
+    const { read, trackers } = interSchedule(p);
+    return groupRecipe(p, {
       id: "canon",
-      advantages: conditionalAdvantages(p, schedule.read),
-      surrogate: ppoClip(windowOf(p)),
-      aggregator: seqMeanTokenSumNorm(p.maxLength),
-      window: windowOf(p),
-    });
-    return {
-      ...recipe,
       evaluate: p.metric === "entropy" ? ["entropy"] : [],
-      trackers: schedule.trackers,
-    };
+      advantages: betweenAndWithinHalves(p, read),
+      ...clipped(p),
+      aggregator: seqMeanTokenSumNorm(p.maxLength),
+      trackers,
+    });
   },
 };

@@ -15,10 +15,10 @@ import { tokenMean } from "../algo/aggregate.js";
 import { tokenLogRatios } from "../algo/ratio.js";
 import { chosenSteps } from "../algo/selection.js";
 import { centredProducts } from "../algo/statistics.js";
-import { isClipped, ppoClip } from "../algo/surrogates.js";
+import { isClipped } from "../algo/surrogates.js";
 import { standardizedByGroup } from "./parts/advantages.js";
 import { liveColumn, stepColumn } from "../slots/batch.js";
-import { clipWindow, groupParams, groupRecipe, stdEpsilon, windowOf } from "./parts/group-recipe.js";
+import { clipped, clipWindow, groupParams, groupRecipe, stdEpsilon, windowOf } from "./parts/group-recipe.js";
 import type { Derive, RecipeDefinition } from "../slots/recipe.js";
 
 const params = z.strictObject({
@@ -67,9 +67,8 @@ export const clipCov: RecipeDefinition<Params> = {
       id: "clip-cov",
       advantages: standardizedByGroup(p.stdEpsilon),
       then: [withoutSomeOfHighCovariance(p)],
-      surrogate: ppoClip(windowOf(p)),
+      ...clipped(p),
       aggregator: tokenMean(),
       weights: ["covarianceWeights"],
-      window: windowOf(p),
     }),
 };

@@ -18,7 +18,7 @@ import { liveColumn, rowColumn, stepColumn } from "../slots/batch.js";
 import { groupParams } from "./parts/group-recipe.js";
 import { updatePlan } from "./parts/params.js";
 import type { Derive, RecipeDefinition } from "../slots/recipe.js";
-import { entropyTerm, policyTerm } from "./parts/terms.js";
+import { bonusForEntropy, policyTerm } from "./parts/terms.js";
 
 const params = z.strictObject({
   ...groupParams,
@@ -58,7 +58,7 @@ export const copg: RecipeDefinition<z.output<typeof params>> = {
     derive: [contrastiveAdvantages(p.beta)],
     terms: [
       policyTerm({ surrogate: reinforce(), aggregator: seqMeanTokenSum(), window: null }),
-      ...(p.entropyCoefficient > 0 ? [entropyTerm(p.entropyCoefficient)] : []),
+      ...bonusForEntropy(p),
     ],
     trackers: {},
     update: updatePlan(p, "groups"),

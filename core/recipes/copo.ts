@@ -15,14 +15,14 @@
  */
 import { z } from "zod";
 import { seqMeanTokenMean } from "../algo/aggregate.js";
-import { answerEntropy } from "../algo/answer-entropy.js";
-import { spreadRows } from "../algo/arrays.js";
-import { groupStatistics, rowsByGroup } from "../algo/group-statistics.js";
-import { ppoClip } from "../algo/surrogates.js";
+import { answerEntropy, consistentReward } from "../algo/answer-entropy.js";
+import { gather, spreadRows } from "../algo/arrays.js";
+import { rowsByGroup, standardizeByGroup } from "../algo/group-statistics.js";
 import { standardizedByGroup } from "./parts/advantages.js";
 import { answersOf } from "./parts/answers.js";
-import { rowColumn, stepColumn, type Batch } from "../slots/batch.js";
-import { clipWindow, groupParams, groupRecipe, stdEpsilon, windowOf } from "./parts/group-recipe.js";
+import { rowColumn, stepColumn } from "../slots/batch.js";
+import { clipped, clipWindow, groupParams, groupRecipe, stdEpsilon } from "./parts/group-recipe.js";
+import { weight } from "./parts/params.js";
 import type { Derive, RecipeDefinition } from "../slots/recipe.js";
 import { policyTerm } from "./parts/terms.js";
 
@@ -34,12 +34,7 @@ const params = z.strictObject({
     .enum(["soft-with-zero", "soft-with-forced", "soft", "only-local", "only-global"])
     .default("soft-with-zero")
     .describe("What w_i is: by answers; 0 for rows of score 0; 0 for rows without advantage; 1; 0"),
-  steepness: z
-    .number()
-    .min(0)
-    .max(1000)
-    .default(5)
-    .describe("k: how sharply w changes with the entropy of answers"),
+  steepness: weight.default(5).describe("k: how sharply w changes with the entropy of answers"),
   midpoint: z.number().default(1).describe("b: entropy of answers, bits, at which both terms count the same"),
   consistencyReward: z
     .boolean()
@@ -48,67 +43,43 @@ const params = z.strictObject({
 });
 type Params = z.output<typeof params>;
 
-/** H_q, bits, and R_q of one group. */
-function consistency(answers: readonly number[], scores: readonly number[], rewarded: boolean) {
-  const rows = answers.length;
-  const entropy = answerEntropy(answers, new Float64Array(rows)) / Math.LN2;
-  const lambda = rewarded && rows > 1 ? (1 - 1 / rows) / Math.log2(rows) : 0;
-  const mean = scores.reduce((sum, score) => sum + score, 0) / rows;
-  return { entropy, reward: mean * (1 - lambda * entropy) };
-}
-
+/** w_i of a row whose group's answers have this entropy, bits. */
 function localWeight(p: Params, entropy: number, score: number, advantage: number): number {
   const soft = 1 / (1 + Math.exp(-p.steepness * (entropy - p.midpoint)));
-  switch (p.weighting) {
-    case "soft":
-      return soft;
-    case "soft-with-zero":
-      return score === 0 ? 0 : soft;
-    case "soft-with-forced":
-      return advantage === 0 ? 0 : soft;
-    case "only-local":
-      return 1;
-    case "only-global":
-      return 0;
-  }
+  const weights: Readonly<Record<Params["weighting"], number>> = {
+    "soft-with-zero": score === 0 ? 0 : soft,
+    "soft-with-forced": advantage === 0 ? 0 : soft,
+    soft,
+    "only-local": 1,
+    "only-global": 0,
+  };
+  return weights[p.weighting];
 }
 
 function globalAdvantages(p: Params): Derive {
   return {
-    id: "globalAdvantages",
-    when: "seal",
-    needs: ["advantages"],
+    ...{ id: "globalAdvantages", when: "seal", needs: ["advantages"] },
     writes: ["globalAdvantages", "localWeights", "globalWeights"],
-    run(batch: Batch) {
-      const scores = rowColumn(batch, "score");
-      const answers = answersOf(batch);
+    run(batch) {
+      const [scores, answers] = [rowColumn(batch, "score"), answersOf(batch)];
       const advantages = stepColumn(batch, "advantages");
       const groups = rowsByGroup(rowColumn(batch, "group"));
-      const found = groups.map((rows) =>
-        consistency(
-          rows.map((i) => answers[i]!),
-          rows.map((i) => scores[i]!),
-          p.consistencyReward,
-        ),
+      const entropies = groups.map((rows) => answerEntropy(gather(answers, rows)) / Math.LN2);
+      const rewards = Float64Array.from(groups, (rows, q) =>
+        consistentReward(gather(scores, rows), p.consistencyReward ? entropies[q]! : 0),
       );
-      const rewards = Float64Array.from(found, ({ reward }) => reward);
-      const { means, stds } = groupStatistics(rewards, new Float64Array(groups.length), "zero");
-      const global = new Float64Array(scores.length);
-      const local = new Float64Array(scores.length);
+      const options = { singleton: "zero", eps: p.stdEpsilon } as const;
+      const ofGroups = standardizeByGroup(rewards, new Float64Array(groups.length), options);
+      const [global, local] = [new Float64Array(scores.length), new Float64Array(scores.length)];
       groups.forEach((rows, q) => {
         for (const i of rows) {
-          global[i] = (rewards[q]! - means[q]!) / (stds[q]! + p.stdEpsilon);
-          local[i] = localWeight(p, found[q]!.entropy, scores[i]!, advantages[batch.offsets[i]!]!);
+          global[i] = ofGroups[q]!;
+          local[i] = localWeight(p, entropies[q]!, scores[i]!, advantages[batch.offsets[i]!]!);
         }
       });
-      const spread = (rows: Float64Array): Float64Array => spreadRows(rows, batch.offsets);
-      return {
-        step: {
-          globalAdvantages: spread(global),
-          localWeights: spread(local),
-          globalWeights: spread(local.map((w) => 1 - w)),
-        },
-      };
+      const localWeights = spreadRows(local, batch.offsets);
+      const globalWeights = localWeights.map((w) => 1 - w);
+      return { step: { globalAdvantages: spreadRows(global, batch.offsets), localWeights, globalWeights } };
     },
   };
 }
@@ -119,19 +90,20 @@ export const copo: RecipeDefinition<Params> = {
   source: { confidence: "exact", checked: "the authors' code" },
   params,
   build(p) {
-    const surrogate = ppoClip(windowOf(p));
     const aggregator = seqMeanTokenMean();
-    const recipe = groupRecipe(p, {
+    const { surrogate, window } = clipped(p);
+    return groupRecipe(p, {
       id: "copo",
       advantages: standardizedByGroup(p.stdEpsilon),
       then: [globalAdvantages(p)],
-      ...{ surrogate, aggregator, window: windowOf(p), weights: ["localWeights"] },
+      ...{ surrogate, aggregator, window, weights: ["localWeights"] },
+      terms: [
+        policyTerm({
+          id: "globalPolicyLoss",
+          advantages: "globalAdvantages",
+          ...{ surrogate, aggregator, window: null, weights: ["globalWeights"] },
+        }),
+      ],
     });
-    const global = policyTerm({
-      id: "globalPolicyLoss",
-      advantages: "globalAdvantages",
-      ...{ surrogate, aggregator, window: null, weights: ["globalWeights"] },
-    });
-    return { ...recipe, terms: [...recipe.terms, global] };
   },
 };

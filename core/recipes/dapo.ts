@@ -15,23 +15,14 @@ import { z } from "zod";
 import { tokenMean } from "../algo/aggregate.js";
 import { standardizedByGroup } from "./parts/advantages.js";
 import { maxFilteredBatches, scoresDiffer } from "./parts/filters.js";
-import {
-  clippedSurrogate,
-  clipWindow,
-  dualClipBound,
-  groupParams,
-  groupRecipe,
-  stdEpsilon,
-  windowOf,
-} from "./parts/group-recipe.js";
+import { clipped, dualClipWindow, groupParams, groupRecipe, stdEpsilon } from "./parts/group-recipe.js";
+import { steps } from "./parts/params.js";
 import { maskTruncated, penalizeOverlong } from "./parts/overlong.js";
 import type { RecipeDefinition } from "../slots/recipe.js";
 
-const steps = z.int().min(1).max(1e8);
 const params = z.strictObject({
   ...groupParams,
-  ...clipWindow(0.2, 0.28),
-  dualClip: dualClipBound(10),
+  ...dualClipWindow(0.2, 0.28, 10),
   stdEpsilon,
   filterEqualScores: z
     .boolean()
@@ -54,16 +45,14 @@ export const dapo: RecipeDefinition<z.output<typeof params>> = {
   params,
   build(p) {
     const { maxLength, overlongBuffer: buffer, overlongPenalty: factor } = p;
-    const recipe = groupRecipe(p, {
+    return groupRecipe(p, {
       id: "dapo",
+      sampler: p.filterEqualScores ? { filter: scoresDiffer(p.maxFilteredBatches) } : {},
       before: maxLength === null ? [] : [penalizeOverlong({ maxLength, buffer, factor })],
       advantages: standardizedByGroup(p.stdEpsilon),
       then: p.overlongFilter ? [maskTruncated] : [],
-      surrogate: clippedSurrogate(p),
+      ...clipped(p),
       aggregator: tokenMean(),
-      window: windowOf(p),
     });
-    if (!p.filterEqualScores) return recipe;
-    return { ...recipe, sampler: { ...recipe.sampler, filter: scoresDiffer(p.maxFilteredBatches) } };
   },
 };

@@ -9,9 +9,8 @@
  */
 import { z } from "zod";
 import { deltaL as lengthWeights } from "../algo/aggregate.js";
-import { ppoClip } from "../algo/surrogates.js";
 import { standardizedByGroup } from "./parts/advantages.js";
-import { clipWindow, groupParams, groupRecipe, stdEpsilon, windowOf } from "./parts/group-recipe.js";
+import { clipped, clipWindow, groupParams, groupRecipe, stdEpsilon } from "./parts/group-recipe.js";
 import type { RecipeDefinition } from "../slots/recipe.js";
 
 const params = z.strictObject({
@@ -31,8 +30,7 @@ export const deltaL: RecipeDefinition<z.output<typeof params>> = {
     groupRecipe(p, {
       id: "delta-l",
       advantages: standardizedByGroup(p.stdEpsilon),
-      surrogate: ppoClip(windowOf(p)),
+      ...clipped(p),
       aggregator: lengthWeights({ alpha: p.alpha, width: p.maxLength }),
-      window: windowOf(p),
     }),
 };

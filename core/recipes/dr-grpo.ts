@@ -8,9 +8,8 @@
  */
 import { z } from "zod";
 import { seqMeanTokenSumNorm } from "../algo/aggregate.js";
-import { ppoClip } from "../algo/surrogates.js";
 import { centredByGroup } from "./parts/advantages.js";
-import { clipWindow, groupParams, groupRecipe, windowOf } from "./parts/group-recipe.js";
+import { clipped, clipWindow, groupParams, groupRecipe } from "./parts/group-recipe.js";
 import type { RecipeDefinition } from "../slots/recipe.js";
 
 const params = z.strictObject({
@@ -28,8 +27,7 @@ export const drGrpo: RecipeDefinition<z.output<typeof params>> = {
     groupRecipe(p, {
       id: "dr-grpo",
       advantages: centredByGroup("raw"),
-      surrogate: ppoClip(windowOf(p)),
+      ...clipped(p),
       aggregator: seqMeanTokenSumNorm(p.maxLength),
-      window: windowOf(p),
     }),
 };

@@ -15,10 +15,9 @@ import { spreadRows } from "../algo/arrays.js";
 import { logSoftmax } from "../algo/categorical.js";
 import { rowsByGroup } from "../algo/group-statistics.js";
 import { rowMeans } from "../algo/statistics.js";
-import { ppoClip } from "../algo/surrogates.js";
 import { standardizedByGroup } from "./parts/advantages.js";
 import { rowColumn, stepColumn } from "../slots/batch.js";
-import { clipWindow, groupParams, groupRecipe, stdEpsilon, windowOf } from "./parts/group-recipe.js";
+import { clipped, clipWindow, groupParams, groupRecipe, stdEpsilon } from "./parts/group-recipe.js";
 import type { Derive, RecipeDefinition } from "../slots/recipe.js";
 
 const params = z.strictObject({
@@ -64,16 +63,14 @@ export const egsw: RecipeDefinition<Params> = {
   summary: "Rows of high advantage and entropy count more (EGSW, 2025)",
   source: { confidence: "note", checked: "a rendering of the paper; the defaults are unverified" },
   params,
-  build: (p) => ({
-    ...groupRecipe(p, {
+  build: (p) =>
+    groupRecipe(p, {
       id: "egsw",
+      evaluate: ["entropy"],
       advantages: standardizedByGroup(p.stdEpsilon),
       then: [rowWeights(p)],
-      surrogate: ppoClip(windowOf(p)),
+      ...clipped(p),
       aggregator: seqMeanTokenMean(),
-      window: windowOf(p),
       weights: ["rowWeights"],
     }),
-    evaluate: ["entropy"],
-  }),
 };

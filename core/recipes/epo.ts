@@ -12,10 +12,9 @@
  */
 import { z } from "zod";
 import { tokenMean } from "../algo/aggregate.js";
-import { ppoClip } from "../algo/surrogates.js";
 import { standardizedByGroup } from "./parts/advantages.js";
 import { entropyHistoryTracker, pastEntropies } from "./parts/entropy-history.js";
-import { clipWindow, groupParams, groupRecipe, stdEpsilon, windowOf } from "./parts/group-recipe.js";
+import { clipped, clipWindow, groupParams, groupRecipe, stdEpsilon } from "./parts/group-recipe.js";
 import { entropyCoefficient, expectBand } from "./parts/params.js";
 import type { Derive, RecipeDefinition } from "../slots/recipe.js";
 import { bandTerm } from "./parts/terms.js";
@@ -65,23 +64,19 @@ export const epo: RecipeDefinition<Params> = {
   params,
   build(p) {
     expectBand("epo", p);
-    const base = groupRecipe(p, {
-      id: "epo",
-      advantages: standardizedByGroup(p.stdEpsilon),
-      then: [bandOfThePast(p)],
-      surrogate: ppoClip(windowOf(p)),
-      aggregator: tokenMean(),
-      window: windowOf(p),
-    });
     const weight = p.entropyCoefficient * p.bandCoefficient;
     const history = entropyHistoryTracker(p.bandSteps, (batches) => ({
       coefficient: weight * phaseWeight(batches, p.bandBatches),
     }));
-    return {
-      ...base,
-      requires: [...base.requires, "discrete"],
-      terms: [...base.terms, bandTerm({ tracker: HISTORY, name: "coefficient" })],
+    return groupRecipe(p, {
+      id: "epo",
+      requires: ["discrete"],
+      advantages: standardizedByGroup(p.stdEpsilon),
+      then: [bandOfThePast(p)],
+      ...clipped(p),
+      aggregator: tokenMean(),
+      terms: [bandTerm({ tracker: HISTORY, name: "coefficient" })],
       trackers: { [HISTORY]: history },
-    };
+    });
   },
 };

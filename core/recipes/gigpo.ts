@@ -10,18 +10,19 @@
  * Traps: the paper takes one score a trajectory, the released code one a step, so that long rows weigh more
  * (`episodeStatistics`). A state seen once has A^S = 0, a group of one A^E = s. Equal returns give exactly 0, which rounding
  * over ε would not. Rows of a group may be of several versions: A compares what was earned, and the ratio corrects each
- * step by the policy that took it. `dynamic` keeps groups of equal scores out of batches. Source confidence: exact (the authors' code; the paper's
- * equations 3 to 8).
+ * step by the policy that took it. `dynamic` keeps groups of equal scores out of batches. Source confidence: exact (the
+ * authors' code; the paper's equations 3 to 8).
  */
 import { z } from "zod";
-import { seqMeanTokenMean, tokenMean } from "../algo/aggregate.js";
-import { relativeToGroup } from "../algo/group-statistics.js";
-import { discountedReturns } from "../algo/returns.js";
-import { ppoClip } from "../algo/surrogates.js";
+import { MEANS } from "../algo/aggregate.js";
 import { spreadRows } from "../algo/arrays.js";
+import { relativeToGroup } from "../algo/group-statistics.js";
+import { returnsWithinRows } from "../algo/returns.js";
+import { onlyFirstChosen } from "../algo/selection.js";
 import { stepGroups } from "./parts/anchors.js";
-import { rowColumn, stepColumn, type Batch } from "../slots/batch.js";
-import { clipWindow, groupParams, groupRecipe, stdEpsilon, windowOf } from "./parts/group-recipe.js";
+import { rowColumn, stepColumn } from "../slots/batch.js";
+import { clipped, clipWindow, groupParams, groupRecipe, stdEpsilon } from "./parts/group-recipe.js";
+import { criticParams, weight } from "./parts/params.js";
 import type { Derive, RecipeDefinition } from "../slots/recipe.js";
 import { maxFilteredBatches, scoresDiffer } from "./parts/filters.js";
 
@@ -29,7 +30,7 @@ const params = z.strictObject({
   ...groupParams,
   ...clipWindow(0.2, 0.2),
   stdEpsilon,
-  gamma: z.number().min(0).max(1).default(0.95).describe("Discount per step, γ, of the returns of steps"),
+  gamma: criticParams.gamma.default(0.95).describe("Discount per step, γ, of the returns of steps"),
   stepWeight: z.number().min(0).max(100).default(1).describe("ω: weight of the advantages of steps"),
   normalization: z
     .enum(["mean", "meanStd"])
@@ -48,10 +49,7 @@ const params = z.strictObject({
     .nullable()
     .default(null)
     .describe("Names of states that are at least so similar count as one state; null = equal states only"),
-  invalidPenalty: z
-    .number()
-    .min(0)
-    .max(1000)
+  invalidPenalty: weight
     .default(0.1)
     .describe("Taken from score and return of a step whose action was invalid, in units of reward"),
   aggregation: z
@@ -63,44 +61,23 @@ const params = z.strictObject({
 });
 type GigpoParams = z.output<typeof params>;
 
-/** [N] 0 where the action was invalid, else 1. */
-function validity({ step, mask }: Batch): Float64Array {
-  return step["actionValid"] ?? new Float64Array(mask.length).fill(1);
-}
-
-/** [N] 1 at the first chosen step of each row. */
-function firstChosen({ offsets, mask }: Batch): Uint8Array {
-  const first = new Uint8Array(mask.length);
-  for (let i = 0; i + 1 < offsets.length; i++) {
-    const at = mask.subarray(offsets[i], offsets[i + 1]).indexOf(1);
-    if (at >= 0) first[offsets[i]! + at] = 1;
-  }
-  return first;
-}
-
 function gigpoAdvantages(p: GigpoParams): Derive {
-  const norm = { singleton: "raw", eps: p.normalization === "mean" ? null : p.stdEpsilon } as const;
+  const eps = p.normalization === "mean" ? null : p.stdEpsilon;
   return {
-    id: "gigpoAdvantages",
-    when: "seal",
-    needs: ["rewards"],
-    writes: ["advantages"],
+    ...{ id: "gigpoAdvantages", when: "seal", needs: ["rewards"], writes: ["advantages"] },
     run(batch) {
-      const { offsets, mask } = batch;
-      const penalties = validity(batch).map((valid) => p.invalidPenalty * (1 - valid));
-      const scores = spreadRows(rowColumn(batch, "score"), offsets).map((score, t) => score - penalties[t]!);
+      const { mask, offsets } = batch;
+      const valid = batch.step["actionValid"];
+      const penalised = (x: Float64Array): Float64Array =>
+        valid === undefined ? x : x.map((value, t) => value - p.invalidPenalty * (1 - valid[t]!));
+      const scores = penalised(spreadRows(rowColumn(batch, "score"), offsets));
       const rewards = stepColumn(batch, "rewards");
-      const ended = { terminated: new Uint8Array(batch.terminated.length).fill(1), offsets, mask };
-      const bootstrapValues = new Float64Array(batch.terminated.length);
-      const returns = discountedReturns({ rewards, bootstrapValues, ...ended }, p.gamma).map(
-        (value, t) => value - penalties[t]!,
-      );
-      const counted = p.episodeStatistics === "steps" ? mask : firstChosen(batch);
+      const returns = penalised(returnsWithinRows({ rewards, mask, offsets }, p.gamma));
+      const counted = p.episodeStatistics === "steps" ? mask : onlyFirstChosen(mask, offsets);
       const groups = spreadRows(rowColumn(batch, "group"), offsets);
-      const ofEpisodes = relativeToGroup(scores, groups, { ...norm, counted });
-      const ofSteps = relativeToGroup(returns, stepGroups(batch, p.similarity), {
-        ...{ ...norm, singleton: "zero", counted: mask },
-      });
+      const ofEpisodes = relativeToGroup(scores, groups, { singleton: "raw", eps, counted });
+      const anchors = stepGroups(batch, p.similarity);
+      const ofSteps = relativeToGroup(returns, anchors, { singleton: "zero", eps, counted: mask });
       return { step: { advantages: ofEpisodes.map((a, t) => a + p.stepWeight * ofSteps[t]!) } };
     },
   };
@@ -112,18 +89,13 @@ export const gigpo: RecipeDefinition<GigpoParams> = {
     "Group-in-group: rows among their group, steps among those taken in the same state (Feng et al. 2025)",
   source: { confidence: "exact", checked: "the authors' code; the paper's equations 3 to 8" },
   params,
-  build(p) {
-    const base = groupRecipe(p, {
+  build: (p) =>
+    groupRecipe(p, {
       id: "gigpo",
+      requires: [p.similarity === null ? "anchors" : "anchorNames"],
+      sampler: p.dynamic ? { filter: scoresDiffer(p.maxFilteredBatches) } : {},
       advantages: gigpoAdvantages(p),
-      surrogate: ppoClip(windowOf(p)),
-      aggregator: p.aggregation === "token-mean" ? tokenMean() : seqMeanTokenMean(),
-      window: windowOf(p),
-    });
-    return {
-      ...base,
-      requires: ["groups", p.similarity === null ? "anchors" : "anchorNames"],
-      sampler: { ...base.sampler, ...(p.dynamic ? { filter: scoresDiffer(p.maxFilteredBatches) } : {}) },
-    };
-  },
+      ...clipped(p),
+      aggregator: MEANS[p.aggregation](),
+    }),
 };

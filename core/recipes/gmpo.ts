@@ -18,7 +18,7 @@ import { stepColumn } from "../slots/batch.js";
 import { groupParams, stdEpsilon } from "./parts/group-recipe.js";
 import { updatePlan } from "./parts/params.js";
 import type { RecipeDefinition, Term } from "../slots/recipe.js";
-import { entropyTerm } from "./parts/terms.js";
+import { bonusForEntropy } from "./parts/terms.js";
 
 const clip = z.number().positive().max(10).default(0.4);
 
@@ -54,10 +54,7 @@ export const gmpo: RecipeDefinition<z.output<typeof params>> = {
     sampler: { batchSteps: p.batchSteps },
     evaluate: [],
     derive: [groupAdvantages("groupAdvantages", standardizedByGroup(p.stdEpsilon))],
-    terms: [
-      geometricMeanTerm({ low: p.clipLow, high: p.clipHigh }),
-      ...(p.entropyCoefficient > 0 ? [entropyTerm(p.entropyCoefficient)] : []),
-    ],
+    terms: [geometricMeanTerm({ low: p.clipLow, high: p.clipHigh }), ...bonusForEntropy(p)],
     trackers: {},
     update: updatePlan(p, "rows"),
   }),

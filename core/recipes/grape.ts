@@ -12,12 +12,11 @@
  */
 import { z } from "zod";
 import { tokenMean } from "../algo/aggregate.js";
-import { rowsByGroup } from "../algo/group-statistics.js";
-import { ppoClip } from "../algo/surrogates.js";
+import { weighedRubrics } from "../algo/rubrics.js";
 import { SkeinError } from "../errors.js";
 import { centredByGroup } from "./parts/advantages.js";
 import { rowColumn, type Batch } from "../slots/batch.js";
-import { clipWindow, groupParams, groupRecipe, windowOf } from "./parts/group-recipe.js";
+import { clipped, clipWindow, groupParams, groupRecipe } from "./parts/group-recipe.js";
 import type { Derive, RecipeDefinition } from "../slots/recipe.js";
 
 const counter = z.string().min(1).max(100);
@@ -62,20 +61,11 @@ function rubricScores({ rubrics }: Params): Derive {
   return {
     ...{ id: "rubricScores", when: "seal", needs: [], writes: [] },
     run(batch) {
-      const items = rubrics.map(({ score, confidence }) => ({
+      const columns = rubrics.map(({ score, confidence }) => ({
         scores: counterOf(batch, score),
         confidences: confidence === null ? null : counterOf(batch, confidence),
       }));
-      const score = new Float64Array(batch.offsets.length - 1);
-      for (const rows of rowsByGroup(rowColumn(batch, "group"))) {
-        const weights = items.map(({ confidences }) =>
-          confidences === null ? 1 : rows.reduce((sum, i) => sum + confidences[i]!, 0) / rows.length,
-        );
-        const total = weights.reduce((sum, weight) => sum + weight, 0);
-        const share = (k: number): number => (total === 0 ? 1 / items.length : weights[k]! / total);
-        for (const i of rows) score[i] = items.reduce((sum, { scores }, k) => sum + share(k) * scores[i]!, 0);
-      }
-      return { row: { score } };
+      return { row: { score: weighedRubrics(columns, rowColumn(batch, "group")) } };
     },
   };
 }
@@ -90,9 +80,8 @@ export const grape: RecipeDefinition<Params> = {
       id: "grape",
       before: [rubricScores(p)],
       advantages: centredByGroup("raw"),
-      surrogate: ppoClip(windowOf(p)),
+      ...clipped(p),
       aggregator: tokenMean(),
-      window: windowOf(p),
     }),
     counters: counters(p),
   }),

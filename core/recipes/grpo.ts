@@ -12,22 +12,13 @@
 import { z } from "zod";
 import { seqMeanTokenMean } from "../algo/aggregate.js";
 import { standardizedByGroup } from "./parts/advantages.js";
-import {
-  clippedSurrogate,
-  clipWindow,
-  dualClipBound,
-  groupParams,
-  groupRecipe,
-  stdEpsilon,
-  windowOf,
-} from "./parts/group-recipe.js";
+import { clipped, dualClipWindow, groupParams, groupRecipe, stdEpsilon } from "./parts/group-recipe.js";
 import type { RecipeDefinition } from "../slots/recipe.js";
 import { klCoefficient, withReferenceKl } from "./parts/reference.js";
 
 export const grpoParams = z.strictObject({
   ...groupParams,
-  ...clipWindow(0.2, 0.2),
-  dualClip: dualClipBound(null),
+  ...dualClipWindow(0.2, 0.2, null),
   klCoefficient,
   stdEpsilon,
 });
@@ -41,9 +32,8 @@ export const grpo: RecipeDefinition<z.output<typeof grpoParams>> = {
     const recipe = groupRecipe(p, {
       id: "grpo",
       advantages: standardizedByGroup(p.stdEpsilon),
-      surrogate: clippedSurrogate(p),
+      ...clipped(p),
       aggregator: seqMeanTokenMean(),
-      window: windowOf(p),
     });
     return withReferenceKl(recipe, p.klCoefficient, seqMeanTokenMean());
   },

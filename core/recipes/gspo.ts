@@ -9,9 +9,8 @@
  */
 import { z } from "zod";
 import { seqMeanTokenMean } from "../algo/aggregate.js";
-import { ppoClip } from "../algo/surrogates.js";
 import { standardizedByGroup } from "./parts/advantages.js";
-import { clipWindow, groupParams, groupRecipe, stdEpsilon, windowOf } from "./parts/group-recipe.js";
+import { clipped, clipWindow, groupParams, groupRecipe, stdEpsilon } from "./parts/group-recipe.js";
 import type { RecipeDefinition } from "../slots/recipe.js";
 
 const params = z.strictObject({ ...groupParams, ...clipWindow(3e-4, 4e-4), stdEpsilon });
@@ -25,9 +24,8 @@ export const gspo: RecipeDefinition<z.output<typeof params>> = {
     groupRecipe(p, {
       id: "gspo",
       advantages: standardizedByGroup(p.stdEpsilon),
-      surrogate: ppoClip(windowOf(p)),
+      ...clipped(p),
       aggregator: seqMeanTokenMean(),
       ratio: "sequence",
-      window: windowOf(p),
     }),
 };

@@ -8,9 +8,8 @@
  */
 import { z } from "zod";
 import { tokenMean } from "../algo/aggregate.js";
-import { ppoClip } from "../algo/surrogates.js";
 import { centredByGroupScaledByBatch } from "./parts/advantages.js";
-import { clipWindow, groupParams, groupRecipe, stdEpsilon, windowOf } from "./parts/group-recipe.js";
+import { clipped, clipWindow, groupParams, groupRecipe, stdEpsilon } from "./parts/group-recipe.js";
 import type { RecipeDefinition } from "../slots/recipe.js";
 
 const params = z.strictObject({ ...groupParams, ...clipWindow(0.2, 0.2), stdEpsilon });
@@ -24,8 +23,7 @@ export const litePpo: RecipeDefinition<z.output<typeof params>> = {
     groupRecipe(p, {
       id: "lite-ppo",
       advantages: centredByGroupScaledByBatch(p.stdEpsilon),
-      surrogate: ppoClip(windowOf(p)),
+      ...clipped(p),
       aggregator: tokenMean(),
-      window: windowOf(p),
     }),
 };

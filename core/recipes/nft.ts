@@ -18,11 +18,11 @@ import { approximateKl } from "../algo/kl.js";
 import { negativeAware } from "../algo/negative-aware.js";
 import { clamp, tokenLogRatios } from "../algo/ratio.js";
 import { rowColumn, stepColumn } from "../slots/batch.js";
-import { maxFilteredBatches } from "./parts/filters.js";
+import { maxFilteredBatches, outcomesDiffer } from "./parts/filters.js";
 import { groupParams } from "./parts/group-recipe.js";
 import { updatePlan } from "./parts/params.js";
 import type { Derive, RecipeDefinition, Term } from "../slots/recipe.js";
-import { entropyTerm } from "./parts/terms.js";
+import { bonusForEntropy } from "./parts/terms.js";
 
 const DIVISOR = 1000;
 const LEAST_RATE = 0.02;
@@ -58,11 +58,8 @@ function successRates({ successScore, weighting, negativeWeight }: Params): Deri
         (rate, i) => WEIGHT_OF[weighting](rate) * (successes[i] === 1 ? 1 : negativeWeight),
       );
       const spread = (rows: Float64Array): Float64Array => spreadRows(rows, batch.offsets);
-      return {
-        step: {
-          ...{ successes: spread(successes), successRates: spread(rates), outcomeWeights: spread(weights) },
-        },
-      };
+      const step = { successes: spread(successes), successRates: spread(rates) };
+      return { step: { ...step, outcomeWeights: spread(weights) } };
     },
   };
 }
@@ -88,18 +85,10 @@ export const nft: RecipeDefinition<Params> = {
   build: (p) => ({
     id: "nft",
     requires: ["groups"],
-    sampler: {
-      batchSteps: p.batchSteps,
-      filter: {
-        reason: "equalOutcomes",
-        keep: (scores) =>
-          scores.some((score) => score >= p.successScore) && scores.some((score) => score < p.successScore),
-        maxBatches: p.maxFilteredBatches,
-      },
-    },
+    sampler: { batchSteps: p.batchSteps, filter: outcomesDiffer("equalOutcomes", p) },
     evaluate: [],
     derive: [successRates(p)],
-    terms: [likelihoodTerm(p), ...(p.entropyCoefficient > 0 ? [entropyTerm(p.entropyCoefficient)] : [])],
+    terms: [likelihoodTerm(p), ...bonusForEntropy(p)],
     trackers: {},
     update: updatePlan(p, "rows"),
   }),

@@ -14,10 +14,9 @@ import { z } from "zod";
 import { tokenMean } from "../algo/aggregate.js";
 import { rowsByGroup } from "../algo/group-statistics.js";
 import { logitGradientNorm } from "../algo/categorical.js";
-import { ppoClip } from "../algo/surrogates.js";
 import { rowAdvantages } from "./parts/advantages.js";
 import { rowColumn, stepColumn, type Batch } from "../slots/batch.js";
-import { clipWindow, groupParams, groupRecipe, windowOf } from "./parts/group-recipe.js";
+import { clipped, clipWindow, groupParams, groupRecipe } from "./parts/group-recipe.js";
 import type { RecipeDefinition } from "../slots/recipe.js";
 
 const params = z.strictObject({ ...groupParams, ...clipWindow(0.2, 0.2) });
@@ -59,9 +58,8 @@ export const oblrPo: RecipeDefinition<z.output<typeof params>> = {
     const recipe = groupRecipe(p, {
       id: "oblr-po",
       advantages: optimalBaseline,
-      surrogate: ppoClip(windowOf(p)),
+      ...clipped(p),
       aggregator: tokenMean(),
-      window: windowOf(p),
     });
     return { ...recipe, requires: [...recipe.requires, "discrete"], evaluate: ["policy"] };
   },

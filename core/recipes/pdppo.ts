@@ -11,14 +11,13 @@
  */
 import { z } from "zod";
 import { tokenMean } from "../algo/aggregate.js";
-import { discountedReturns } from "../algo/returns.js";
+import { returnsWithinRows } from "../algo/returns.js";
 import { maskedMean, maskedVariance } from "../algo/statistics.js";
-import { ppoClip } from "../algo/surrogates.js";
 import { squaredValueLoss } from "../algo/value-loss.js";
-import { liveColumn, rowColumn, stepColumn } from "../slots/batch.js";
+import { liveColumn, stepColumn } from "../slots/batch.js";
 import { clipEpsilon, criticParams, entropyCoefficient, updateParams, updatePlan } from "./parts/params.js";
-import type { Derive, Recipe, RecipeDefinition, Term } from "../slots/recipe.js";
-import { entropyTerm, policyTerm } from "./parts/terms.js";
+import type { Derive, RecipeDefinition, Term } from "../slots/recipe.js";
+import { clipTerm, entropyTerm } from "./parts/terms.js";
 
 const params = z.strictObject({
   ...updateParams,
@@ -38,10 +37,8 @@ function dualAdvantages(gamma: number): Derive {
     ...{ id: "dualAdvantages", when: "seal", writes: ["advantages", "returns"] },
     needs: ["rewards", "values", "postValues"],
     run(batch) {
-      const { mask, offsets, terminated } = batch;
-      const bootstrapValues = rowColumn(batch, "bootstrapValues").map(() => 0);
-      const input = { rewards: stepColumn(batch, "rewards"), bootstrapValues, terminated, mask, offsets };
-      const plain = discountedReturns(input, gamma);
+      const { mask, offsets } = batch;
+      const plain = returnsWithinRows({ rewards: stepColumn(batch, "rewards"), mask, offsets }, gamma);
       const mean = maskedMean(plain, mask);
       const scale = 1 / (Math.sqrt(maskedVariance(plain, mask)) + 1e-7);
       const returns = plain.map((x) => (x - mean) * scale);
@@ -81,22 +78,19 @@ export const pdppo: RecipeDefinition<z.output<typeof params>> = {
   summary: "PPO with a second critic, of post-decision states (Felizardo et al. 2025)",
   source: { confidence: "exact", checked: "the authors' PDPPO.py" },
   params,
-  build(p): Recipe {
-    const window = { low: p.clipEpsilon, high: p.clipEpsilon };
-    return {
-      id: "pdppo",
-      requires: ["groups", "value", "postDecision"],
-      sampler: { batchSteps: p.batchSteps },
-      evaluate: ["value", "postValue"],
-      derive: [dualAdvantages(p.gamma), smallerCritic],
-      terms: [
-        policyTerm({ surrogate: ppoClip(window), aggregator: tokenMean(), window }),
-        criticTerm("value", p.valueCoefficient),
-        criticTerm("postValue", p.valueCoefficient),
-        entropyTerm(p.entropyCoefficient),
-      ],
-      trackers: {},
-      update: updatePlan(p, "steps"),
-    };
-  },
+  build: (p) => ({
+    id: "pdppo",
+    requires: ["groups", "value", "postDecision"],
+    sampler: { batchSteps: p.batchSteps },
+    evaluate: ["value", "postValue"],
+    derive: [dualAdvantages(p.gamma), smallerCritic],
+    terms: [
+      clipTerm(p.clipEpsilon),
+      criticTerm("value", p.valueCoefficient),
+      criticTerm("postValue", p.valueCoefficient),
+      entropyTerm(p.entropyCoefficient),
+    ],
+    trackers: {},
+    update: updatePlan(p, "steps"),
+  }),
 };

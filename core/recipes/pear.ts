@@ -15,10 +15,11 @@
 import { z } from "zod";
 import { seqMeanTokenMean } from "../algo/aggregate.js";
 import { chosenSteps } from "../algo/selection.js";
-import { ppoClip } from "../algo/surrogates.js";
+import { meanAt } from "../algo/statistics.js";
 import { standardizedByGroup } from "./parts/advantages.js";
 import { rowColumn, stepColumn, type Batch } from "../slots/batch.js";
-import { clipWindow, groupParams, groupRecipe, stdEpsilon, windowOf } from "./parts/group-recipe.js";
+import { clipped, clipWindow, groupParams, groupRecipe, stdEpsilon } from "./parts/group-recipe.js";
+import { share, weight } from "./parts/params.js";
 import type { Derive, RecipeDefinition } from "../slots/recipe.js";
 import { scoreRange, successFrom, successOf } from "./parts/success.js";
 
@@ -26,11 +27,8 @@ const params = z.strictObject({
   ...groupParams,
   ...clipWindow(0.2, 0.2),
   stdEpsilon,
-  alpha: z.number().min(0).max(1000).default(1).describe("α: how much entropy of the answer allows for"),
-  thinkingShare: z
-    .number()
-    .min(0)
-    .max(1)
+  alpha: weight.default(1).describe("α: how much entropy of the answer allows for"),
+  thinkingShare: share
     .default(0.8)
     .describe("Share of a row's first steps that think, where no counter answerAt says so"),
   failureReward: z.number().default(0).describe("r_fail: score of a row that does not succeed"),
@@ -47,10 +45,6 @@ function phasesOf(batch: Batch, row: number, thinkingShare: number) {
   if (answerAt === undefined) return { steps, thinking: Math.round(thinkingShare * steps.length) };
   const first = steps.findIndex((t) => t - from >= answerAt);
   return { steps, thinking: first < 0 ? steps.length : first };
-}
-
-function meanAt(values: Float64Array, steps: Uint32Array): number {
-  return steps.length === 0 ? 0 : steps.reduce((sum, t) => sum + values[t]!, 0) / steps.length;
 }
 
 function phaseEntropyScores(p: Params): Derive {
@@ -76,15 +70,13 @@ export const pear: RecipeDefinition<Params> = {
   summary: "Entropy while thinking costs score, so that thinking gets shorter (PEAR, 2025)",
   source: { confidence: "note", checked: "a note on the paper" },
   params,
-  build: (p) => ({
-    ...groupRecipe(p, {
+  build: (p) =>
+    groupRecipe(p, {
       id: "pear",
+      evaluate: ["entropy"],
       before: [phaseEntropyScores(p)],
       advantages: standardizedByGroup(p.stdEpsilon),
-      surrogate: ppoClip(windowOf(p)),
+      ...clipped(p),
       aggregator: seqMeanTokenMean(),
-      window: windowOf(p),
     }),
-    evaluate: ["entropy"],
-  }),
 };

@@ -13,29 +13,31 @@
  */
 import { z } from "zod";
 import { tokenMean } from "../algo/aggregate.js";
-import { argmax } from "../algo/categorical.js";
-import { componentsOf, componentValueLoss, frequencyLoss, responsibilities } from "../algo/mixture.js";
-import { ppoClip } from "../algo/surrogates.js";
-import { criticAdvantages } from "./parts/advantages.js";
-import { liveColumn, stepColumn, type Batch } from "../slots/batch.js";
-import { clipEpsilon, criticParams, entropyCoefficient, updateParams, updatePlan } from "./parts/params.js";
-import type { Derive, Recipe, RecipeDefinition, Term } from "../slots/recipe.js";
-import { returnScaleTracker } from "./parts/return-scale.js";
-import { entropyTerm, policyTerm, valueTerm } from "./parts/terms.js";
+import {
+  bestComponents,
+  componentsOf,
+  componentValueLoss,
+  frequencyLoss,
+  responsibilities,
+} from "../algo/mixture.js";
+import { criticAdvantages, criticTrackers } from "./parts/advantages.js";
+import { liveColumn, stepColumn } from "../slots/batch.js";
+import { criticParams, entropyCoefficient, updateParams, updatePlan } from "./parts/params.js";
+import { ppoParams } from "./ppo.js";
+import type { Derive, RecipeDefinition, Term } from "../slots/recipe.js";
+import { bonusForEntropy, clipTerm, valueTerm } from "./parts/terms.js";
 
 const weight = z.number().min(0).max(1e6).default(1);
 
 const params = z.strictObject({
-  ...updateParams,
+  ...ppoParams.shape,
   batchSteps: updateParams.batchSteps.default(2048).describe("Environment steps of one batch"),
   epochs: updateParams.epochs.default(10).describe("Passes over each batch"),
   minibatches: updateParams.minibatches.default(32).describe("Minibatches of each pass"),
   learningRate: updateParams.learningRate.default(3e-4).describe("Adam's step size"),
-  ...criticParams,
   valueClipEpsilon: criticParams.valueClipEpsilon
     .default(null)
     .describe("Clip of the value around its old value, in units of return; null = no clip"),
-  clipEpsilon,
   entropyCoefficient: entropyCoefficient.default(0).describe("Weight c_e of the entropy bonus"),
   frequencyCoefficient: weight.describe("Weight c_f of the gate's distance from the best component"),
   componentCoefficient: weight.describe("Weight c_Q of the component values' loss"),
@@ -56,16 +58,14 @@ const bestComponent: Derive = {
   ...{ id: "bestComponent", when: "step", live: ["componentValues"], needs: [], writes: ["bestComponent"] },
   run(batch, { live }) {
     const values = liveColumn(live, "componentValues");
-    const components = values.length / batch.inputs.steps;
-    const best = Float64Array.from(batch.mask, (_, t) => argmax(values, t * components, components));
-    return { step: { bestComponent: best } };
+    return { step: { bestComponent: bestComponents(values, batch.inputs.steps) } };
   },
 };
 
 function frequencyTerm(coefficient: number): Term {
   return {
     ...{ id: "frequencyLoss", on: "policy", coefficient, aggregator: tokenMean(), needs: ["bestComponent"] },
-    evaluate(policies, batch: Batch, out) {
+    evaluate(policies, batch, out) {
       const { actions, steps } = batch.inputs;
       const components = componentsOf(policies.length / steps, actions!.length / steps);
       frequencyLoss(policies, stepColumn(batch, "bestComponent"), components, out);
@@ -91,23 +91,20 @@ export const pmoe: RecipeDefinition<z.output<typeof params>> = {
   summary: "PPO of a mixture of Gaussians whose gate follows component values (Ren et al. 2021)",
   source: { confidence: "derived", checked: "the authors' pmoe_ppo.py; component values are simplified" },
   params,
-  build(p): Recipe {
-    const window = { low: p.clipEpsilon, high: p.clipEpsilon };
-    return {
-      id: "pmoe",
-      requires: ["value", "mixture"],
-      sampler: { batchSteps: p.batchSteps },
-      evaluate: ["value", "policy"],
-      derive: [whoActed, ...criticAdvantages(p), bestComponent],
-      terms: [
-        policyTerm({ surrogate: ppoClip(window), aggregator: tokenMean(), window }),
-        valueTerm(p),
-        frequencyTerm(p.frequencyCoefficient),
-        componentTerm(p.componentCoefficient),
-        ...(p.entropyCoefficient > 0 ? [entropyTerm(p.entropyCoefficient)] : []),
-      ],
-      trackers: p.scaleRewards ? { returnScale: returnScaleTracker(p.gamma) } : {},
-      update: updatePlan(p, "steps"),
-    };
-  },
+  build: (p) => ({
+    id: "pmoe",
+    requires: ["value", "mixture"],
+    sampler: { batchSteps: p.batchSteps },
+    evaluate: ["value", "policy"],
+    derive: [whoActed, ...criticAdvantages(p), bestComponent],
+    terms: [
+      clipTerm(p.clipEpsilon),
+      valueTerm(p),
+      frequencyTerm(p.frequencyCoefficient),
+      componentTerm(p.componentCoefficient),
+      ...bonusForEntropy(p),
+    ],
+    trackers: criticTrackers(p),
+    update: updatePlan(p, "steps"),
+  }),
 };

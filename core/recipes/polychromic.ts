@@ -13,25 +13,19 @@
  * Source confidence: note (summaries; window and averaging after reproductions).
  */
 import { z } from "zod";
-import { tokenMean } from "../algo/aggregate.js";
+import { gather } from "../algo/arrays.js";
 import { polychromicAdvantages } from "../algo/polychromic.js";
-import { ppoClip } from "../algo/surrogates.js";
-import { SkeinError } from "../errors.js";
 import type { Random } from "../random.js";
-import { criticAdvantages } from "./parts/advantages.js";
 import { answersOf } from "./parts/answers.js";
 import { rowColumn, stepColumn } from "../slots/batch.js";
 import { treesOf } from "./parts/branches.js";
-import { clipEpsilon, criticParams, entropyCoefficient, updateParams, updatePlan } from "./parts/params.js";
+import { expectParams, steps, weight } from "./parts/params.js";
+import { ppo, ppoParams } from "./ppo.js";
 import type { Derive, RecipeDefinition } from "../slots/recipe.js";
-import { returnScaleTracker } from "./parts/return-scale.js";
-import { entropyTerm, policyKlTerm, policyTerm, valueTerm } from "./parts/terms.js";
+import { policyKlTerm } from "./parts/terms.js";
 
 const params = z.strictObject({
-  ...updateParams,
-  ...criticParams,
-  clipEpsilon,
-  entropyCoefficient,
+  ...ppoParams.shape,
   vineStates: z
     .int()
     .min(1)
@@ -42,20 +36,10 @@ const params = z.strictObject({
   vineSteps: z.int().min(0).max(1e8).default(0).describe("Steps of one; 0 = until the episode ends"),
   setSize: z.int().min(2).max(256).default(4).describe("Continuations in one set, n; N is a multiple of it"),
   partitions: z.int().min(1).max(1000).default(2).describe("Times that all continuations are cut into sets"),
-  window: z
-    .int()
-    .min(1)
-    .max(1e8)
-    .default(5)
-    .describe("Steps of a continuation that have its sets' advantage"),
+  window: steps.default(5).describe("Steps of a continuation that have its sets' advantage"),
   minScore: z.number().default(0).describe("Score of a continuation that fails"),
   maxScore: z.number().default(1).describe("Score of one that succeeds"),
-  klCoefficient: z
-    .number()
-    .min(0)
-    .max(1000)
-    .default(0.01)
-    .describe("Weight β of the exact KL to the sealing policy"),
+  klCoefficient: weight.default(0.01).describe("Weight β of the exact KL to the sealing policy"),
 });
 type PolychromicParams = z.output<typeof params>;
 
@@ -74,9 +58,8 @@ function vineAdvantages({ setSize, partitions, window, minScore, maxScore }: Pol
       const [scores, answers] = [rowColumn(batch, "score"), answersOf(batch)];
       for (const { rows } of treesOf(batch).flatMap(({ forks }) => forks)) {
         const returns = Float64Array.from(rows, (row) => (scores[row]! - minScore) / (maxScore - minScore));
-        const ends = Float64Array.from(rows, (row) => answers[row]!);
         const sets = Array.from({ length: partitions }, () => partition(rows.length, setSize, random)).flat();
-        const ofRows = polychromicAdvantages(returns, ends, sets);
+        const ofRows = polychromicAdvantages(returns, gather(answers, rows), sets);
         rows.forEach((row, i) => {
           const [from, to] = [batch.offsets[row]!, batch.offsets[row + 1]!];
           advantages.fill(ofRows[i]!, from, Math.min(to, from + window));
@@ -93,35 +76,27 @@ export const polychromic: RecipeDefinition<PolychromicParams> = {
   source: { confidence: "note", checked: "summaries and reproductions of the paper" },
   params,
   build(p) {
-    if (p.vineRollouts % p.setSize !== 0) {
-      throw new SkeinError(
-        "CONFIG_INVALID",
-        `recipe polychromic: expected vineRollouts to be a multiple of setSize, got ${p.vineRollouts} and ${p.setSize}`,
-      );
-    }
-    if (p.minScore >= p.maxScore) {
-      throw new SkeinError(
-        "CONFIG_INVALID",
-        `recipe polychromic: expected minScore below maxScore, got ${p.minScore} and ${p.maxScore}`,
-      );
-    }
-    const window = { low: p.clipEpsilon, high: p.clipEpsilon };
+    const { vineStates: states, vineRollouts: count, vineSteps: maxSteps, setSize } = p;
+    expectParams(
+      "polychromic",
+      count % setSize === 0,
+      `vineRollouts to be a multiple of setSize, got ${count} and ${setSize}`,
+    );
+    expectParams(
+      "polychromic",
+      p.minScore < p.maxScore,
+      `minScore below maxScore, got ${p.minScore} and ${p.maxScore}`,
+    );
+    const base = ppo.build(p);
     const pulls = p.klCoefficient > 0;
-    const { vineStates: states, vineRollouts: count, vineSteps: maxSteps } = p;
     return {
+      ...base,
       id: "polychromic",
       requires: ["groups", "snapshots", "value", ...(pulls ? ["exactKl" as const] : [])],
-      sampler: { batchSteps: p.batchSteps, branches: { at: "random", states, count, maxSteps } },
+      sampler: { ...base.sampler, branches: { at: "random", states, count, maxSteps } },
       evaluate: pulls ? ["value", "policy"] : ["value"],
-      derive: [...criticAdvantages(p), vineAdvantages(p)],
-      terms: [
-        policyTerm({ surrogate: ppoClip(window), aggregator: tokenMean(), window }),
-        valueTerm(p),
-        entropyTerm(p.entropyCoefficient),
-        ...(pulls ? [policyKlTerm(p.klCoefficient)] : []),
-      ],
-      trackers: p.scaleRewards ? { returnScale: returnScaleTracker(p.gamma) } : {},
-      update: updatePlan(p, "steps"),
+      derive: [...base.derive, vineAdvantages(p)],
+      terms: [...base.terms, ...(pulls ? [policyKlTerm(p.klCoefficient)] : [])],
     };
   },
 };

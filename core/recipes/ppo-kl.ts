@@ -12,10 +12,9 @@ import { z } from "zod";
 import { tokenMean } from "../algo/aggregate.js";
 import { doublingKlStep } from "../algo/kl-controller.js";
 import { importanceSampling } from "../algo/surrogates.js";
-import { criticAdvantages } from "./parts/advantages.js";
+import { criticAdvantages, criticTrackers } from "./parts/advantages.js";
 import { criticParams, entropyCoefficient, updateParams, updatePlan } from "./parts/params.js";
 import type { Recipe, RecipeDefinition, Tracker } from "../slots/recipe.js";
-import { returnScaleTracker } from "./parts/return-scale.js";
 import { entropyTerm, policyKlTerm, policyTerm, valueTerm } from "./parts/terms.js";
 
 const params = z.strictObject({
@@ -56,7 +55,7 @@ export const ppoKl: RecipeDefinition<z.output<typeof params>> = {
       ],
       trackers: {
         klWeight: betaTracker(p.initialBeta, p.klTarget),
-        ...(p.scaleRewards ? { returnScale: returnScaleTracker(p.gamma) } : {}),
+        ...criticTrackers(p),
       },
       update: updatePlan(p, "steps"),
     };

@@ -11,17 +11,16 @@
  * entropy loss of weight 0. Source confidence: exact (MOSS-RLHF).
  */
 import { z } from "zod";
-import { tokenMean } from "../algo/aggregate.js";
 import { klShapedRewards } from "../algo/kl.js";
-import { clamp } from "../algo/ratio.js";
+import { within } from "../algo/ratio.js";
 import { initialMoments, observe, std, type RunningMoments } from "../algo/running-moments.js";
+import { lastChosen } from "../algo/selection.js";
 import { whitenPopulation } from "../algo/statistics.js";
-import { ppoClip } from "../algo/surrogates.js";
 import { generalizedAdvantages } from "./parts/advantages.js";
 import { rowColumn, stepColumn } from "../slots/batch.js";
 import { clipEpsilon, criticParams, updateParams, updatePlan } from "./parts/params.js";
-import type { Derive, Recipe, RecipeDefinition, Tracker } from "../slots/recipe.js";
-import { policyTerm, valueTerm } from "./parts/terms.js";
+import type { Derive, RecipeDefinition, Tracker } from "../slots/recipe.js";
+import { clipTerm, valueTerm } from "./parts/terms.js";
 
 const bound = z.number().positive().nullable();
 
@@ -53,8 +52,6 @@ const scoresTracker: Tracker<RunningMoments> = {
   read: (state) => ({ mean: state.mean, std: std(state) }),
 };
 
-const within = (x: number, limit: number | null): number => (limit === null ? x : clamp(x, -limit, limit));
-
 /** −w·(ℓ^o − ℓ^r) at every step, and the row's score, scaled and clipped, at the last that the policy chose. */
 function shapeRewards({ scoring, scoreClip, klCoefficient }: Params): Derive {
   return {
@@ -63,15 +60,17 @@ function shapeRewards({ scoring, scoreClip, klCoefficient }: Params): Derive {
     run(batch, { readings }) {
       const { mask, offsets } = batch;
       const { mean = 0, std: deviation = 1 } = readings["scores"] ?? {};
-      const final = new Float64Array(mask.length);
+      const rewards = new Float64Array(mask.length);
+      const last = lastChosen(mask, offsets);
       rowColumn(batch, "score").forEach((score, row) => {
-        const last = mask.subarray(offsets[row], offsets[row + 1]).lastIndexOf(1);
         const scaled = (scoring === "scale" ? score : score - mean) / deviation;
-        if (last >= 0) final[offsets[row]! + last] = within(scaled, scoreClip);
+        if (last[row]! >= 0) rewards[last[row]!] = within(scaled, scoreClip);
       });
+      const oldLogprobs = stepColumn(batch, "oldLogprobs");
       const refLogprobs = stepColumn(batch, "referenceLogprobs");
-      const input = { rewards: final, oldLogprobs: stepColumn(batch, "oldLogprobs"), refLogprobs, mask };
-      return { step: { rewards: klShapedRewards(input, klCoefficient) } };
+      return {
+        step: { rewards: klShapedRewards({ rewards, oldLogprobs, refLogprobs, mask }, klCoefficient) },
+      };
     },
   };
 }
@@ -92,18 +91,15 @@ export const ppoMax: RecipeDefinition<Params> = {
   summary: "PPO-max: scaled scores, KL in the reward, clipped advantages (Zheng et al. 2023)",
   source: { confidence: "exact", checked: "MOSS-RLHF; without its pretraining term" },
   params,
-  build(p): Recipe {
-    const window = { low: p.clipEpsilon, high: p.clipEpsilon };
-    return {
-      id: "ppo-max",
-      requires: ["groups", "value", "reference"],
-      sampler: { batchSteps: p.batchSteps },
-      evaluate: ["value"],
-      evaluateReference: ["logprob"],
-      derive: [shapeRewards(p), generalizedAdvantages(p), boundAdvantages(p)],
-      terms: [policyTerm({ surrogate: ppoClip(window), aggregator: tokenMean(), window }), valueTerm(p)],
-      trackers: { scores: scoresTracker },
-      update: updatePlan(p, "steps"),
-    };
-  },
+  build: (p) => ({
+    id: "ppo-max",
+    requires: ["groups", "value", "reference"],
+    sampler: { batchSteps: p.batchSteps },
+    evaluate: ["value"],
+    evaluateReference: ["logprob"],
+    derive: [shapeRewards(p), generalizedAdvantages(p), boundAdvantages(p)],
+    terms: [clipTerm(p.clipEpsilon), valueTerm(p)],
+    trackers: { scores: scoresTracker },
+    update: updatePlan(p, "steps"),
+  }),
 };

@@ -9,13 +9,10 @@
  * from their final observation, terminated ones do not. Source confidence: exact (CleanRL's ppo.py).
  */
 import { z } from "zod";
-import { tokenMean } from "../algo/aggregate.js";
-import { ppoClip } from "../algo/surrogates.js";
-import { criticAdvantages } from "./parts/advantages.js";
+import { criticAdvantages, criticTrackers } from "./parts/advantages.js";
 import { clipEpsilon, criticParams, entropyCoefficient, updateParams, updatePlan } from "./parts/params.js";
-import type { Recipe, RecipeDefinition } from "../slots/recipe.js";
-import { returnScaleTracker } from "./parts/return-scale.js";
-import { entropyTerm, policyTerm, valueTerm } from "./parts/terms.js";
+import type { RecipeDefinition } from "../slots/recipe.js";
+import { clipTerm, entropyTerm, valueTerm } from "./parts/terms.js";
 
 export const ppoParams = z.strictObject({
   ...updateParams,
@@ -30,21 +27,14 @@ export const ppo: RecipeDefinition<PpoParams> = {
   summary: "Proximal policy optimisation, clipped surrogate, GAE (Schulman et al. 2017)",
   source: { confidence: "exact", checked: "CleanRL's ppo.py" },
   params: ppoParams,
-  build(p): Recipe {
-    const window = { low: p.clipEpsilon, high: p.clipEpsilon };
-    return {
-      id: "ppo",
-      requires: ["value"],
-      sampler: { batchSteps: p.batchSteps },
-      evaluate: ["value"],
-      derive: criticAdvantages(p),
-      terms: [
-        policyTerm({ surrogate: ppoClip(window), aggregator: tokenMean(), window }),
-        valueTerm(p),
-        entropyTerm(p.entropyCoefficient),
-      ],
-      trackers: p.scaleRewards ? { returnScale: returnScaleTracker(p.gamma) } : {},
-      update: updatePlan(p, "steps"),
-    };
-  },
+  build: (p) => ({
+    id: "ppo",
+    requires: ["value"],
+    sampler: { batchSteps: p.batchSteps },
+    evaluate: ["value"],
+    derive: criticAdvantages(p),
+    terms: [clipTerm(p.clipEpsilon), valueTerm(p), entropyTerm(p.entropyCoefficient)],
+    trackers: criticTrackers(p),
+    update: updatePlan(p, "steps"),
+  }),
 };

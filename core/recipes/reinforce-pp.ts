@@ -12,11 +12,10 @@
 import { z } from "zod";
 import { tokenMean } from "../algo/aggregate.js";
 import { klK2, klShapedRewards } from "../algo/kl.js";
-import { discountedReturns } from "../algo/returns.js";
-import { ppoClip } from "../algo/surrogates.js";
+import { returnsWithinRows } from "../algo/returns.js";
 import { centredByGroup, whitenAdvantages, type RowAdvantages } from "./parts/advantages.js";
 import { stepColumn } from "../slots/batch.js";
-import { clipWindow, groupParams, groupRecipe, windowOf } from "./parts/group-recipe.js";
+import { clipped, clipWindow, groupParams, groupRecipe } from "./parts/group-recipe.js";
 import type { Derive, RecipeDefinition } from "../slots/recipe.js";
 import { klCoefficient, withReference, withReferenceKl } from "./parts/reference.js";
 
@@ -45,9 +44,7 @@ function withKlToGo(beta: number): Derive {
         mask,
       };
       const rewards = klShapedRewards(kl, beta);
-      const bootstrapValues = new Float64Array(offsets.length - 1);
-      const { terminated } = batch;
-      const toGo = discountedReturns({ rewards, bootstrapValues, terminated, mask, offsets }, 1);
+      const toGo = returnsWithinRows({ rewards, mask, offsets }, 1);
       return { step: { advantages: stepColumn(batch, "advantages").map((a, t) => a + toGo[t]!) } };
     },
   };
@@ -64,9 +61,8 @@ export const reinforcePp: RecipeDefinition<z.output<typeof params>> = {
       id: "reinforce-pp",
       advantages: p.groupBaseline ? centredByGroup("raw") : scoresAsTheyAre,
       then: [...(inReward ? [withKlToGo(p.klCoefficient)] : []), whitenAdvantages],
-      surrogate: ppoClip(windowOf(p)),
+      ...clipped(p),
       aggregator: tokenMean(),
-      window: windowOf(p),
     });
     if (inReward) return withReference(recipe);
     return withReferenceKl(recipe, p.klCoefficient, tokenMean(), { estimator: klK2 });

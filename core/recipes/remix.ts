@@ -13,16 +13,15 @@
  */
 import { z } from "zod";
 import { seqMeanTokenMean } from "../algo/aggregate.js";
-import { approximateKl } from "../algo/kl.js";
-import { tokenLogRatios } from "../algo/ratio.js";
+import { approximateKl, klK3 } from "../algo/kl.js";
+import { ratios, tokenLogRatios } from "../algo/ratio.js";
 import { ppoClip } from "../algo/surrogates.js";
 import { groupAdvantages, standardizedByGroup } from "./parts/advantages.js";
 import { stepColumn } from "../slots/batch.js";
 import { groupParams, stdEpsilon } from "./parts/group-recipe.js";
 import { replay, replayParams } from "./modifiers/replay.js";
-import { clipEpsilon, updatePlan } from "./parts/params.js";
+import { clipEpsilon, share, updatePlan, weight } from "./parts/params.js";
 import type { Derive, Reading, Recipe, RecipeDefinition, Term, Tracker } from "../slots/recipe.js";
-import { klK3 } from "../algo/kl.js";
 import { entropyTerm, klTerm, referenceKlTerm } from "./parts/terms.js";
 
 const params = z.strictObject({
@@ -34,25 +33,20 @@ const params = z.strictObject({
     .default(0.01)
     .describe("Weight c_e of the entropy bonus"),
   stdEpsilon,
-  klCoefficient: z.number().min(0).max(1000).default(0.04).describe("Weight β of both pulls together"),
+  klCoefficient: weight.default(0.04).describe("Weight β of both pulls together"),
   klDecayAfter: z.int().min(0).default(50).describe("Batches after which the pull to the reference lets up"),
   klDecayEvery: z.int().min(1).default(10).describe("Batches in which it lets up by a tenth"),
-  klFloor: z.number().min(0).max(1).default(0.5).describe("Share λ of the pull to the reference at least"),
+  klFloor: share.default(0.5).describe("Share λ of the pull to the reference at least"),
 });
 type RemixParams = z.output<typeof params>;
 
 /** c = π_k/π_b */
 const clipCentres: Derive = {
-  id: "clipCentres",
-  when: "seal",
+  ...{ id: "clipCentres", when: "seal", writes: ["clipCentres"] },
   needs: ["proximalLogprobs", "behaviorLogprobs"],
-  writes: ["clipCentres"],
   run(batch) {
-    const logCentres = tokenLogRatios(
-      stepColumn(batch, "proximalLogprobs"),
-      stepColumn(batch, "behaviorLogprobs"),
-    );
-    return { step: { clipCentres: logCentres.map(Math.exp) } };
+    const last = stepColumn(batch, "proximalLogprobs");
+    return { step: { clipCentres: ratios(tokenLogRatios(last, stepColumn(batch, "behaviorLogprobs"))) } };
   },
 };
 
@@ -78,12 +72,13 @@ function pullTracker({ klCoefficient, klDecayAfter, klDecayEvery, klFloor }: Rem
     conclude: (batches) => batches + 1,
     read(batches) {
       const decays = Math.ceil(Math.max(batches - klDecayAfter, 0) / klDecayEvery);
-      const share = Math.max(1 - 0.1 * decays, klFloor);
-      return { reference: klCoefficient * share, last: klCoefficient * (1 - share) };
+      const lambda = Math.max(1 - 0.1 * decays, klFloor);
+      return { reference: klCoefficient * lambda, last: klCoefficient * (1 - lambda) };
     },
   };
 }
 
+const lastKl = { id: "lastKl", estimator: klK3, to: "proximalLogprobs" } as const;
 const pull = (name: "reference" | "last"): Reading => ({ tracker: "pull", name });
 
 export const remix: RecipeDefinition<RemixParams> = {
@@ -103,13 +98,7 @@ export const remix: RecipeDefinition<RemixParams> = {
       terms: [
         mixPolicyTerm(p.clipEpsilon),
         referenceKlTerm(pull("reference"), aggregator),
-        klTerm({
-          id: "lastKl",
-          estimator: klK3,
-          to: "proximalLogprobs",
-          coefficient: pull("last"),
-          aggregator,
-        }),
+        klTerm({ ...lastKl, coefficient: pull("last"), aggregator }),
         entropyTerm(p.entropyCoefficient),
       ],
       trackers: { pull: pullTracker(p) },

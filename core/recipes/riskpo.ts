@@ -19,27 +19,18 @@
 import { z } from "zod";
 import { tokenMean } from "../algo/aggregate.js";
 import { groupStatistics } from "../algo/group-statistics.js";
-import { mixedRisk, trackQuantile, type ScoreQuantiles } from "../algo/risk.js";
-import { quantile } from "../algo/selection.js";
-import { SkeinError } from "../errors.js";
+import { mixedRisk } from "../algo/risk.js";
 import { rowAdvantages } from "./parts/advantages.js";
-import {
-  clippedSurrogate,
-  clipWindow,
-  dualClipBound,
-  groupParams,
-  groupRecipe,
-  stdEpsilon,
-  windowOf,
-} from "./parts/group-recipe.js";
-import { bundlesOf, creditOf, spreadOr1, type Bundle } from "./parts/papers.js";
-import type { Derive, Readings, RecipeDefinition, Tracker } from "../slots/recipe.js";
+import { clipped, dualClipWindow, groupParams, groupRecipe, stdEpsilon } from "./parts/group-recipe.js";
+import { expectParams, weight } from "./parts/params.js";
+import { paperQuantiles } from "./parts/paper-quantiles.js";
+import { bundlesOf, creditOf, spreadOr1 } from "./parts/papers.js";
+import type { Derive, RecipeDefinition } from "../slots/recipe.js";
 
 const level = z.number().positive().max(1);
 const params = z.strictObject({
   ...groupParams,
-  ...clipWindow(0.2, 0.2),
-  dualClip: dualClipBound(3),
+  ...dualClipWindow(0.2, 0.2, 3),
   ratio: z
     .enum(["token", "sequence"])
     .default("token")
@@ -48,7 +39,7 @@ const params = z.strictObject({
   bundleGroups: z.int().min(1).max(10_000).default(5).describe("B: groups that a paper takes a row of each"),
   quantileLow: level.default(0.2).describe("α: share of papers in the lower tail"),
   quantileHigh: level.default(0.8).describe("β: papers above this quantile count no more than it does"),
-  tailWeight: z.number().min(0).max(1000).default(1.5).describe("w: weight of the lower tail"),
+  tailWeight: weight.default(1.5).describe("w: weight of the lower tail"),
   naturalBaseline: z.boolean().default(false).describe("Measure the middle from its upper end"),
   normalizeByStd: z.boolean().default(true).describe("Divide by the standard deviation of a bundle's papers"),
   quantiles: z
@@ -65,51 +56,18 @@ const params = z.strictObject({
 });
 type Params = z.output<typeof params>;
 
-function quantilesOf(scores: readonly number[], p: Params): ScoreQuantiles {
-  const values = Float64Array.from(scores);
-  return { low: quantile(values, p.quantileLow), high: quantile(values, p.quantileHigh) };
-}
-
-/** null before the first batch. */
-function quantileTracker(p: Params): Tracker<ScoreQuantiles | null> {
-  return {
-    initial: null,
-    observe(state, batch) {
-      const scores = bundlesOf(batch, p.bundleGroups).flatMap((bundle) => bundle.scores);
-      if (state === null) return quantilesOf(scores, p);
-      return {
-        low: trackQuantile(state.low, scores, p.quantileLow, p.quantileRate),
-        high: trackQuantile(state.high, scores, p.quantileHigh, p.quantileRate),
-      };
-    },
-    read: (state) => ({ ...state }),
-  };
-}
-
-function quantilesFor({ scores }: Bundle, { paperQuantiles: tracked }: Readings, p: Params): ScoreQuantiles {
-  const own = quantilesOf(scores, p);
-  const { low = own.low, high = own.high } = tracked ?? {};
-  if (p.quantiles === "track") return { low, high };
-  if (p.quantiles === "batch") return own;
-  return { low: (low + own.low) / 2, high: (high + own.high) / 2 };
-}
-
-function paperAdvantages(p: Params): Derive {
-  const levels = {
-    ...{ low: p.quantileLow, high: p.quantileHigh },
-    ...{ tailWeight: p.tailWeight, naturalBaseline: p.naturalBaseline },
-  };
+function paperAdvantages(p: Params, quantilesOf: ReturnType<typeof paperQuantiles>["read"]): Derive {
+  const { quantileLow: low, quantileHigh: high, tailWeight, naturalBaseline } = p;
   return rowAdvantages("paperAdvantages", [], (batch, { readings }) => {
     const advantages = new Float64Array(batch.offsets.length - 1);
     const credit = creditOf(p.credit, batch, p.stdEpsilon);
-    for (const bundle of bundlesOf(batch, p.bundleGroups)) {
-      const q = quantilesFor(bundle, readings, p);
-      const papers = Float64Array.from(bundle.scores);
-      const { stds } = groupStatistics(papers, new Float64Array(papers.length), "raw");
-      bundle.papers.forEach((rows, j) => {
+    for (const { papers, scores } of bundlesOf(batch, p.bundleGroups)) {
+      const quantiles = quantilesOf(readings, scores);
+      const { stds } = groupStatistics(scores, new Float64Array(scores.length), "raw");
+      papers.forEach((rows, j) => {
         const scale = p.normalizeByStd ? spreadOr1(stds[j]!) + p.stdEpsilon : 1;
-        const advantage = mixedRisk(papers[j]!, q, levels) / scale;
-        credit(rows).forEach((share, k) => (advantages[rows[k]!] = advantage * share));
+        const risk = mixedRisk(scores[j]!, quantiles, { low, high, tailWeight, naturalBaseline });
+        credit(rows).forEach((part, k) => (advantages[rows[k]!] = (risk / scale) * part));
       });
     }
     return advantages;
@@ -122,24 +80,17 @@ export const riskpo: RecipeDefinition<Params> = {
   source: { confidence: "exact", checked: "the authors' code" },
   params,
   build(p) {
-    if (p.quantileLow >= p.quantileHigh) {
-      throw new SkeinError(
-        "CONFIG_INVALID",
-        `recipe riskpo: expected recipe.params.quantileLow < quantileHigh, got ${p.quantileLow} and ${p.quantileHigh}`,
-      );
-    }
-    const recipe = groupRecipe(p, {
+    const { quantileLow: low, quantileHigh: high } = p;
+    expectParams("riskpo", low < high, `recipe.params.quantileLow < quantileHigh, got ${low} and ${high}`);
+    const { trackers, read } = paperQuantiles(p);
+    return groupRecipe(p, {
       id: "riskpo",
-      advantages: paperAdvantages(p),
-      surrogate: clippedSurrogate(p),
+      sampler: { bundleGroups: p.bundleGroups },
+      advantages: paperAdvantages(p, read),
+      ...clipped(p),
       aggregator: tokenMean(),
       ratio: p.ratio,
-      window: windowOf(p),
+      trackers,
     });
-    return {
-      ...recipe,
-      sampler: { ...recipe.sampler, bundleGroups: p.bundleGroups },
-      trackers: p.quantiles === "batch" ? {} : { paperQuantiles: quantileTracker(p) },
-    };
   },
 };

@@ -13,25 +13,21 @@
 import { z } from "zod";
 import { seqMeanTokenSumNorm } from "../algo/aggregate.js";
 import { answerEntropy } from "../algo/answer-entropy.js";
+import { gather } from "../algo/arrays.js";
 import { rowsByGroup } from "../algo/group-statistics.js";
 import { rowMeans } from "../algo/statistics.js";
-import { ppoClip } from "../algo/surrogates.js";
 import { centredByGroup, rowAdvantages } from "./parts/advantages.js";
 import { answersOf } from "./parts/answers.js";
 import { rowColumn, stepColumn } from "../slots/batch.js";
-import { clipWindow, groupParams, groupRecipe, windowOf } from "./parts/group-recipe.js";
+import { clipped, clipWindow, groupParams, groupRecipe } from "./parts/group-recipe.js";
+import { steps, weight } from "./parts/params.js";
 import type { Derive, RecipeDefinition } from "../slots/recipe.js";
 
 const params = z.strictObject({
   ...groupParams,
   ...clipWindow(0.2, 0.2),
-  maxLength: z.int().min(1).max(1e8).default(500).describe("L_max: steps that a row may have"),
-  alpha: z
-    .number()
-    .min(0)
-    .max(1000)
-    .default(0.0417)
-    .describe("α: how much differing answers shrink advantages"),
+  maxLength: steps.default(500).describe("L_max: steps that a row may have"),
+  alpha: weight.default(0.0417).describe("α: how much differing answers shrink advantages"),
   scaling: z
     .enum(["reciprocal", "linear"])
     .default("reciprocal")
@@ -51,7 +47,7 @@ function scaledByAnswers({ alpha, scaling, answerWeights }: Params): Derive {
     const likelihoods = rowMeans(stepColumn(batch, "oldLogprobs"), batch.mask, batch.offsets);
     for (const rows of rowsByGroup(groups)) {
       const entropy = answerEntropy(
-        rows.map((i) => answers[i]!),
+        gather(answers, rows),
         rows.map((i) => (answerWeights === "likelihood" ? likelihoods[i]! : 0)),
       );
       const share = rows.length === 1 ? 0 : entropy / Math.log(rows.length);
@@ -71,8 +67,7 @@ export const seedGrpo: RecipeDefinition<Params> = {
     groupRecipe(p, {
       id: "seed-grpo",
       advantages: scaledByAnswers(p),
-      surrogate: ppoClip(windowOf(p)),
+      ...clipped(p),
       aggregator: seqMeanTokenSumNorm(p.maxLength),
-      window: windowOf(p),
     }),
 };

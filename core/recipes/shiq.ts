@@ -13,13 +13,13 @@ import { z } from "zod";
 import { seqMeanTokenSum } from "../algo/aggregate.js";
 import { logPartition, logPartitions } from "../algo/logits.js";
 import { klShapedRewards } from "../algo/kl.js";
-import { discountedReturns } from "../algo/returns.js";
+import { discountedPast, returnsWithinRows } from "../algo/returns.js";
 import { reinforce } from "../algo/surrogates.js";
 import { liveColumn, stepColumn } from "../slots/batch.js";
 import { groupParams } from "./parts/group-recipe.js";
-import { updatePlan } from "./parts/params.js";
+import { criticParams, updatePlan } from "./parts/params.js";
 import type { Derive, RecipeDefinition, Term } from "../slots/recipe.js";
-import { entropyTerm, policyTerm } from "./parts/terms.js";
+import { bonusForEntropy, policyTerm } from "./parts/terms.js";
 
 const params = z.strictObject({
   ...groupParams,
@@ -29,7 +29,7 @@ const params = z.strictObject({
     .max(1e6)
     .default(0.1)
     .describe("β: units of reward that a nat from the reference costs"),
-  gamma: z.number().min(0).max(1).default(1).describe("Discount per step, γ"),
+  gamma: criticParams.gamma.default(1).describe("Discount per step, γ"),
 });
 type Params = z.output<typeof params>;
 
@@ -41,31 +41,17 @@ function bellmanResiduals({ beta, gamma }: Params): Derive {
     run(batch, { live }) {
       const { mask, offsets } = batch;
       const { steps } = batch.inputs;
-      const rewards = klShapedRewards(
-        {
-          rewards: stepColumn(batch, "rewards"),
-          oldLogprobs: liveColumn(live, "logprob"),
-          refLogprobs: stepColumn(batch, "referenceLogprobs"),
-          mask,
-        },
-        beta,
-      );
-      const rows = offsets.length - 1;
-      const terminated = new Uint8Array(rows).fill(1);
-      const ends = { terminated, bootstrapValues: new Float64Array(rows) };
-      const returns = discountedReturns({ rewards, mask, offsets, ...ends }, gamma);
+      const [oldLogprobs, refLogprobs] = [
+        liveColumn(live, "logprob"),
+        stepColumn(batch, "referenceLogprobs"),
+      ];
+      const kl = { rewards: stepColumn(batch, "rewards"), oldLogprobs, refLogprobs, mask };
+      const rewards = klShapedRewards(kl, beta);
+      const returns = returnsWithinRows({ rewards, mask, offsets }, gamma);
       const values = logPartitions(liveColumn(live, "policy"), steps);
       const references = logPartitions(stepColumn(batch, "referencePolicies"), steps);
       const residuals = returns.map((g, t) => g - beta * (values[t]! - references[t]!));
-      const advantages = new Float64Array(steps);
-      for (let row = 0; row < rows; row++) {
-        let sum = 0;
-        for (let t = offsets[row]!; t < offsets[row + 1]!; t++) {
-          if (mask[t] === 0) continue;
-          sum = gamma * sum + residuals[t]!;
-          advantages[t] = 2 * beta * sum;
-        }
-      }
+      const advantages = discountedPast(residuals, mask, offsets, gamma).map((sum) => 2 * beta * sum);
       return { step: { residuals, advantages } };
     },
   };
@@ -98,7 +84,7 @@ export const shiq: RecipeDefinition<Params> = {
     terms: [
       policyTerm({ surrogate: reinforce(), aggregator: seqMeanTokenSum(), window: null }),
       valueTerm(p.beta),
-      ...(p.entropyCoefficient > 0 ? [entropyTerm(p.entropyCoefficient)] : []),
+      ...bonusForEntropy(p),
     ],
     trackers: {},
     update: updatePlan(p, "rows"),

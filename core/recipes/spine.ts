@@ -13,18 +13,16 @@
  */
 import { z } from "zod";
 import { tokenMean } from "../algo/aggregate.js";
-import { chosenSteps, quantile, topIndices } from "../algo/selection.js";
-import { ppoClip } from "../algo/surrogates.js";
+import { majorityVotes } from "../algo/majority.js";
+import { quantile, topOfRows } from "../algo/selection.js";
 import { standardizedByGroup } from "./parts/advantages.js";
 import { answersOf } from "./parts/answers.js";
 import { rowColumn, stepColumn } from "../slots/batch.js";
-import { clipWindow, groupParams, groupRecipe, stdEpsilon, windowOf } from "./parts/group-recipe.js";
-import { expectBand } from "./parts/params.js";
+import { clipped, clipWindow, groupParams, groupRecipe, stdEpsilon } from "./parts/group-recipe.js";
+import { expectBand, share } from "./parts/params.js";
 import type { Derive, RecipeDefinition } from "../slots/recipe.js";
-import { klCoefficient, withReference } from "./parts/reference.js";
-import { bandTerm, referenceKlTerm } from "./parts/terms.js";
-
-const share = z.number().min(0).max(1);
+import { klCoefficient, withReferenceKl } from "./parts/reference.js";
+import { bandTerm } from "./parts/terms.js";
 
 const params = z.strictObject({
   ...groupParams,
@@ -42,19 +40,8 @@ type Params = z.output<typeof params>;
 const majorityScores: Derive = {
   ...{ id: "majorityScores", when: "seal", needs: [], writes: [] },
   run(batch) {
-    const answers = answersOf(batch);
     const [groups, members] = [rowColumn(batch, "group"), rowColumn(batch, "member")];
-    const rowsOf = new Map<number, number[]>();
-    groups.forEach((group, row) => rowsOf.set(group, [...(rowsOf.get(group) ?? []), row]));
-    const score = new Float64Array(groups.length);
-    for (const rows of rowsOf.values()) {
-      const votes = new Map<number, number>();
-      for (const row of rows) votes.set(answers[row]!, (votes.get(answers[row]!) ?? 0) + 1);
-      const votesOf = (row: number): number => votes.get(answers[row]!)!;
-      rows.sort((a, b) => votesOf(b) - votesOf(a) || members[a]! - members[b]!);
-      for (const row of rows) score[row] = answers[row] === answers[rows[0]!] ? 1 : 0;
-    }
-    return { row: { score } };
+    return { row: { score: majorityVotes(answersOf(batch), groups, members) } };
   },
 };
 
@@ -65,11 +52,7 @@ function forks({ forkShare, bandLow, bandHigh }: Params): Derive {
     run(batch) {
       const { mask, offsets } = batch;
       const entropies = stepColumn(batch, "entropies");
-      const ofRow = (row: number): Uint32Array => {
-        const chosen = chosenSteps(mask, offsets[row], offsets[row + 1]);
-        return topIndices(entropies, chosen, Math.ceil(forkShare * chosen.length));
-      };
-      const steps = Array.from({ length: offsets.length - 1 }, (_, row) => [...ofRow(row)]).flat();
+      const steps = topOfRows(entropies, mask, offsets, forkShare);
       const ofForks = Float64Array.from(steps, (t) => entropies[t]!);
       const column = (value: number): Float64Array => new Float64Array(mask.length).fill(value);
       const selected = column(0);
@@ -89,20 +72,17 @@ export const spine: RecipeDefinition<Params> = {
   build(p) {
     expectBand("spine", p);
     const select = "forks";
-    const base = groupRecipe(p, {
-      ...{ id: "spine", advantages: standardizedByGroup(p.stdEpsilon), select },
-      surrogate: ppoClip(windowOf(p)),
+    const recipe = groupRecipe(p, {
+      id: "spine",
+      evaluate: ["entropy"],
+      before: [majorityScores],
+      advantages: standardizedByGroup(p.stdEpsilon),
+      then: [forks(p)],
+      ...clipped(p),
       aggregator: tokenMean(),
-      window: windowOf(p),
+      select,
+      terms: [bandTerm(p.bandCoefficient, { select })],
     });
-    const recipe = {
-      ...base,
-      evaluate: ["entropy" as const],
-      derive: [majorityScores, ...base.derive, forks(p)],
-      terms: [...base.terms, bandTerm(p.bandCoefficient, { select })],
-    };
-    if (p.klCoefficient === 0) return recipe;
-    const kl = referenceKlTerm(p.klCoefficient, tokenMean(), { select });
-    return withReference({ ...recipe, terms: [...recipe.terms, kl] });
+    return withReferenceKl(recipe, p.klCoefficient, tokenMean(), { select });
   },
 };

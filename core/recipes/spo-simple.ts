@@ -9,10 +9,9 @@
 import { z } from "zod";
 import { tokenMean } from "../algo/aggregate.js";
 import { spo } from "../algo/surrogates.js";
-import { criticAdvantages } from "./parts/advantages.js";
+import { criticAdvantages, criticTrackers } from "./parts/advantages.js";
 import { clipEpsilon, criticParams, entropyCoefficient, updateParams, updatePlan } from "./parts/params.js";
 import type { Recipe, RecipeDefinition } from "../slots/recipe.js";
-import { returnScaleTracker } from "./parts/return-scale.js";
 import { entropyTerm, policyTerm, valueTerm } from "./parts/terms.js";
 
 const params = z.strictObject({
@@ -40,7 +39,7 @@ export const spoSimple: RecipeDefinition<z.output<typeof params>> = {
         valueTerm(p),
         entropyTerm(p.entropyCoefficient),
       ],
-      trackers: p.scaleRewards ? { returnScale: returnScaleTracker(p.gamma) } : {},
+      trackers: criticTrackers(p),
       update: updatePlan(p, "steps"),
     };
   },

@@ -11,15 +11,14 @@
  * default. Source confidence: note (notes on the paper; whitening and the value loss are those of PPO).
  */
 import { z } from "zod";
-import { tokenMean } from "../algo/aggregate.js";
-import { gae } from "../algo/gae.js";
+import { gae, valuesAfterCuts } from "../algo/gae.js";
 import { trajectoryReturns } from "../algo/returns.js";
 import { whiten } from "../algo/statistics.js";
-import { ppoClip } from "../algo/surrogates.js";
-import { rowColumn, selectedMask, stepColumn, type Batch } from "../slots/batch.js";
+import { returnsInput } from "./parts/advantages.js";
+import { rowColumn, selectedMask, stepColumn } from "../slots/batch.js";
 import { clipEpsilon, criticParams, entropyCoefficient, updateParams, updatePlan } from "./parts/params.js";
 import type { Derive, Recipe, RecipeDefinition } from "../slots/recipe.js";
-import { entropyTerm, policyTerm, valueTerm } from "./parts/terms.js";
+import { clipTerm, entropyTerm, valueTerm } from "./parts/terms.js";
 
 const params = z.strictObject({
   ...updateParams,
@@ -38,27 +37,14 @@ const params = z.strictObject({
 });
 type Params = z.output<typeof params>;
 
-/** Values that rows are followed by: of the final observation after a time limit, of the last chosen step after a cut. */
-function valuesAfter(batch: Batch): Float64Array {
-  const { mask, offsets, terminated } = batch;
-  const values = stepColumn(batch, "values");
-  const truncated = rowColumn(batch, "truncated");
-  return rowColumn(batch, "bootstrapValues").map((value, row) => {
-    const last = mask.subarray(offsets[row], offsets[row + 1]).lastIndexOf(1);
-    const cut = terminated[row] === 0 && truncated[row] === 0 && last >= 0;
-    return cut ? values[offsets[row]! + last]! : value;
-  });
-}
-
 function extendedGae({ gamma, lambda, normalizeAdvantages }: Params): Derive {
   return {
     ...{ id: "extendedGae", when: "seal", writes: ["advantages"] },
     needs: ["rewards", "values", "fresh"],
     run(batch) {
-      const { terminated, mask, offsets } = batch;
-      const columns = { rewards: stepColumn(batch, "rewards"), values: stepColumn(batch, "values") };
-      const input = { ...columns, bootstrapValues: valuesAfter(batch), terminated, mask, offsets };
-      const { advantages } = gae(input, { gamma, lambda });
+      const input = { ...returnsInput(batch), values: stepColumn(batch, "values") };
+      const bootstrapValues = valuesAfterCuts(input, rowColumn(batch, "truncated"));
+      const { advantages } = gae({ ...input, bootstrapValues }, { gamma, lambda });
       const fresh = selectedMask(batch, "fresh");
       return { step: { advantages: normalizeAdvantages ? whiten(advantages, fresh) : advantages } };
     },
@@ -70,15 +56,9 @@ function returnsOfFinished({ gamma }: Params): Derive {
   return {
     ...{ id: "returnsOfFinished", when: "seal", needs: ["rewards"], writes: ["returns", "finished"] },
     run(batch) {
-      const { terminated, mask, offsets } = batch;
-      const rewards = stepColumn(batch, "rewards");
       const [trajectories, parts] = [rowColumn(batch, "trajectory"), rowColumn(batch, "group")];
-      const [truncated, bootstrapValues] = [
-        rowColumn(batch, "truncated"),
-        rowColumn(batch, "bootstrapValues"),
-      ];
-      const rows = { terminated, truncated, bootstrapValues, trajectories, parts };
-      return { step: trajectoryReturns({ rewards, mask, offsets, ...rows }, gamma) };
+      const rows = { trajectories, parts, truncated: rowColumn(batch, "truncated") };
+      return { step: trajectoryReturns({ ...returnsInput(batch), ...rows }, gamma) };
     },
   };
 }
@@ -89,7 +69,6 @@ export const tPpo: RecipeDefinition<Params> = {
   source: { confidence: "note", checked: "notes on the paper" },
   params,
   build(p): Recipe {
-    const window = { low: p.clipEpsilon, high: p.clipEpsilon };
     const value = { valueClipEpsilon: null, valueCoefficient: p.valueCoefficient };
     return {
       id: "t-ppo",
@@ -99,7 +78,7 @@ export const tPpo: RecipeDefinition<Params> = {
       evaluate: ["value"],
       derive: [extendedGae(p), returnsOfFinished(p)],
       terms: [
-        policyTerm({ surrogate: ppoClip(window), aggregator: tokenMean(), window, select: "fresh" }),
+        clipTerm(p.clipEpsilon, { select: "fresh" }),
         valueTerm(value, { select: "finished" }),
         { ...entropyTerm(p.entropyCoefficient), select: "fresh" },
       ],

@@ -11,16 +11,13 @@
  * steps, the mean over steps and the clip are practice as it is told).
  */
 import { z } from "zod";
-import { tokenMean } from "../algo/aggregate.js";
 import { tokenLogRatios } from "../algo/ratio.js";
-import { ppoClip } from "../algo/surrogates.js";
 import { secondOrderAdvantages } from "../algo/taylor.js";
-import { criticAdvantages } from "./parts/advantages.js";
+import { criticAdvantages, criticTrackers } from "./parts/advantages.js";
 import { liveColumn, stepColumn } from "../slots/batch.js";
 import { clipEpsilon, criticParams, entropyCoefficient, updateParams, updatePlan } from "./parts/params.js";
-import type { Derive, Recipe, RecipeDefinition } from "../slots/recipe.js";
-import { returnScaleTracker } from "./parts/return-scale.js";
-import { entropyTerm, policyTerm, valueTerm } from "./parts/terms.js";
+import type { Derive, RecipeDefinition } from "../slots/recipe.js";
+import { clipTerm, entropyTerm, valueTerm } from "./parts/terms.js";
 
 const params = z.strictObject({
   ...updateParams,
@@ -57,21 +54,14 @@ export const taypo: RecipeDefinition<Params> = {
   summary: "Second-order Taylor expansion of the return in the ratios of a row (Tang et al. 2020)",
   source: { confidence: "derived", checked: "U_K as stated; the form for deep networks is practice as told" },
   params,
-  build(p): Recipe {
-    const window = { low: p.clipEpsilon, high: p.clipEpsilon };
-    return {
-      id: "taypo",
-      requires: ["value"],
-      sampler: { batchSteps: p.batchSteps },
-      evaluate: ["value"],
-      derive: [...criticAdvantages(p), secondOrder(p)],
-      terms: [
-        policyTerm({ surrogate: ppoClip(window), aggregator: tokenMean(), window }),
-        valueTerm(p),
-        entropyTerm(p.entropyCoefficient),
-      ],
-      trackers: p.scaleRewards ? { returnScale: returnScaleTracker(p.gamma) } : {},
-      update: updatePlan(p, "rows"),
-    };
-  },
+  build: (p) => ({
+    id: "taypo",
+    requires: ["value"],
+    sampler: { batchSteps: p.batchSteps },
+    evaluate: ["value"],
+    derive: [...criticAdvantages(p), secondOrder(p)],
+    terms: [clipTerm(p.clipEpsilon), valueTerm(p), entropyTerm(p.entropyCoefficient)],
+    trackers: criticTrackers(p),
+    update: updatePlan(p, "rows"),
+  }),
 };

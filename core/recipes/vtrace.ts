@@ -15,8 +15,9 @@ import { tokenSum } from "../algo/aggregate.js";
 import { clamp, tokenLogRatios } from "../algo/ratio.js";
 import { reinforce } from "../algo/surrogates.js";
 import { vtrace as vtraceOf, type VtraceParameters } from "../algo/vtrace.js";
-import { liveColumn, rowColumn, stepColumn } from "../slots/batch.js";
-import { entropyCoefficient, updateParams, updatePlan } from "./parts/params.js";
+import { returnsInput } from "./parts/advantages.js";
+import { liveColumn, stepColumn } from "../slots/batch.js";
+import { criticParams, entropyCoefficient, share, updateParams, updatePlan } from "./parts/params.js";
 import type { Derive, Recipe, RecipeDefinition } from "../slots/recipe.js";
 import { entropyTerm, policyTerm, valueTerm } from "./parts/terms.js";
 
@@ -30,8 +31,8 @@ const params = z.strictObject({
   maxGradNorm: updateParams.maxGradNorm
     .default(40)
     .describe("Global L2 norm to which gradients, of a sum over steps, are clipped"),
-  gamma: z.number().min(0).max(1).default(0.99).describe("Discount per step, γ"),
-  lambda: z.number().min(0).max(1).default(1).describe("λ of the traces"),
+  gamma: criticParams.gamma,
+  lambda: share.default(1).describe("λ of the traces"),
   maxRatio: ratioBound.describe("The ratio is cut off here in the value targets"),
   maxPolicyRatio: ratioBound.describe("The ratio is cut off here in the policy gradient"),
   rewardClip: z
@@ -40,7 +41,7 @@ const params = z.strictObject({
     .nullable()
     .default(1)
     .describe("Rewards are clipped to ± this; null = as they are"),
-  valueCoefficient: z.number().min(0).default(0.5).describe("Weight c_v of the value loss"),
+  valueCoefficient: criticParams.valueCoefficient,
   entropyCoefficient: entropyCoefficient.default(2.5e-4).describe("Weight c_e of the entropy bonus"),
 });
 
@@ -54,23 +55,11 @@ function clipRewards(bound: number): Derive {
 function correct(parameters: VtraceParameters): Derive {
   return {
     ...{ id: "vtrace", when: "step", live: ["logprob", "value"] },
-    needs: ["rewards", "behaviorLogprobs"],
-    writes: ["advantages", "returns"],
+    ...{ needs: ["rewards", "behaviorLogprobs"], writes: ["advantages", "returns"] },
     run(batch, { live }) {
-      const { mask, offsets, terminated } = batch;
-      const rewards = stepColumn(batch, "rewards");
-      const bootstrapValues = rowColumn(batch, "bootstrapValues");
+      const values = liveColumn(live, "value");
       const logRatios = tokenLogRatios(liveColumn(live, "logprob"), stepColumn(batch, "behaviorLogprobs"));
-      const input = {
-        rewards,
-        values: liveColumn(live, "value"),
-        bootstrapValues,
-        terminated,
-        mask,
-        offsets,
-        logRatios,
-      };
-      const { advantages, returns } = vtraceOf(input, parameters);
+      const { advantages, returns } = vtraceOf({ ...returnsInput(batch), values, logRatios }, parameters);
       return { step: { advantages, returns } };
     },
   };

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { chosenPerRow, expectOffsets, spreadRows } from "../../core/algo/arrays.js";
+import { chosenPerRow, expectOffsets, gather, numberBy, spreadRows } from "../../core/algo/arrays.js";
 import { SkeinError } from "../../core/errors.js";
 import { F, f, perToken } from "./fixture.js";
 
@@ -28,5 +28,13 @@ describe("ragged rows", () => {
 
   it("refuse row values that are not one a row", () => {
     expect(() => spreadRows(f(1), F.offsets)).toThrow("spreadRows: expected rowValues [4], got [1]");
+  });
+});
+
+describe("indices and keys", () => {
+  it("gather numbers, and number keys by when they first come", () => {
+    expect([...gather(f(5, 6, 7), [2, 0, 2])]).toEqual([7, 5, 7]);
+    const keys = ["b", "a", "b", "c"];
+    expect([...numberBy(4, (i) => keys[i]!)]).toEqual([0, 1, 0, 2]);
   });
 });

@@ -1,5 +1,12 @@
 import { describe, expect, it } from "vitest";
-import { chosenSteps, quantile, topIndices } from "../../core/algo/selection.js";
+import {
+  chosenSteps,
+  lastChosen,
+  onlyFirstChosen,
+  quantile,
+  topIndices,
+  topOfRows,
+} from "../../core/algo/selection.js";
 import { summedLogRatios } from "../../core/algo/ratio.js";
 import { centredProducts, maskedMean } from "../../core/algo/statistics.js";
 import { Random } from "../../core/random.js";
@@ -42,6 +49,24 @@ describe("quantile", () => {
     );
     expect(quantile(f(4), 0.3)).toBe(4);
     expect(() => quantile(f(), 0.5)).toThrow("quantile: expected at least one number, got none");
+  });
+});
+
+describe("some of a row's steps", () => {
+  /** Rows of three steps, of two that the policy did not choose, and of three. */
+  const mask = Uint8Array.of(0, 1, 1, 0, 0, 1, 1, 0);
+  const offsets = Uint32Array.of(0, 3, 5, 8);
+
+  it("are the first and the last that the policy chose, where there is one", () => {
+    expect([...onlyFirstChosen(mask, offsets)]).toEqual([0, 1, 0, 0, 0, 1, 0, 0]);
+    expect([...lastChosen(mask, offsets)]).toEqual([2, -1, 6]);
+  });
+
+  it("are as many of the largest as the share says, rounded up", () => {
+    const x = f(9, 1, 2, 9, 9, 4, 3, 9);
+    expect([...topOfRows(x, mask, offsets, 0.5)]).toEqual([2, 5]);
+    expect([...topOfRows(x, mask, offsets, 0.6)]).toEqual([2, 1, 5, 6]);
+    expect([...topOfRows(x, mask, offsets, 0)]).toEqual([]);
   });
 });
 

@@ -7,13 +7,11 @@
  * says, not as the policy's term does unless both are the same. Source confidence: exact (verl).
  */
 import { z } from "zod";
-import { seqMeanTokenMean, tokenMean } from "../../algo/aggregate.js";
+import { MEANS } from "../../algo/aggregate.js";
 import type { ModifierDefinition } from "../../slots/recipe.js";
 import { refusal } from "./refusal.js";
 import { withReferenceKl } from "../parts/reference.js";
 import { REFERENCE_KL } from "../parts/terms.js";
-
-const AGGREGATORS = { "token-mean": tokenMean, "seq-mean-token-mean": seqMeanTokenMean } as const;
 
 const params = z.strictObject({
   klCoefficient: z.number().positive().max(1000).default(0.04).describe("Weight β of the penalty"),
@@ -32,6 +30,6 @@ export const referenceKl: ModifierDefinition<z.output<typeof params>> = {
     if (recipe.terms.some(({ id }) => id === REFERENCE_KL)) {
       throw refusal("reference-kl", recipe, "has a penalty of its own: set it in recipe.params");
     }
-    return withReferenceKl(recipe, p.klCoefficient, AGGREGATORS[p.klAggregator]());
+    return withReferenceKl(recipe, p.klCoefficient, MEANS[p.klAggregator]());
   },
 };

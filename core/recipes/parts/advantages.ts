@@ -1,13 +1,20 @@
 /** Derives that give every step its advantage: by a critic, or by the group that its row belongs to. */
 import { spreadRows } from "../../algo/arrays.js";
 import { gae } from "../../algo/gae.js";
-import { discountedReturns } from "../../algo/returns.js";
+import { discountedReturns, type ReturnsInput } from "../../algo/returns.js";
 import { groupStatistics, standardizeByGroup, type SingletonRule } from "../../algo/group-statistics.js";
 import { standardize, whiten } from "../../algo/statistics.js";
 import { rowColumn, stepColumn, type Batch } from "../../slots/batch.js";
 import type { CriticParams } from "./params.js";
-import type { Derive, DeriveContext } from "../../slots/recipe.js";
-import { scaleRewards } from "./return-scale.js";
+import type { Derive, DeriveContext, Recipe } from "../../slots/recipe.js";
+import { returnScaleTracker, scaleRewards } from "./return-scale.js";
+
+/** The batch's rewards, and what follows each row. */
+export function returnsInput(batch: Batch): ReturnsInput {
+  const { terminated, mask, offsets } = batch;
+  const bootstrapValues = rowColumn(batch, "bootstrapValues");
+  return { rewards: stepColumn(batch, "rewards"), bootstrapValues, terminated, mask, offsets };
+}
 
 /** GAE with the values of the weights that seal the batch; `returns` = advantages + values. */
 export function generalizedAdvantages({ gamma, lambda }: Pick<CriticParams, "gamma" | "lambda">): Derive {
@@ -17,18 +24,9 @@ export function generalizedAdvantages({ gamma, lambda }: Pick<CriticParams, "gam
     needs: ["rewards", "values"],
     writes: ["advantages", "returns"],
     run: (batch) => {
-      const result = gae(
-        {
-          rewards: stepColumn(batch, "rewards"),
-          values: stepColumn(batch, "values"),
-          bootstrapValues: rowColumn(batch, "bootstrapValues"),
-          terminated: batch.terminated,
-          mask: batch.mask,
-          offsets: batch.offsets,
-        },
-        { gamma, lambda },
-      );
-      return { step: { advantages: result.advantages, returns: result.returns } };
+      const input = { ...returnsInput(batch), values: stepColumn(batch, "values") };
+      const { advantages, returns } = gae(input, { gamma, lambda });
+      return { step: { advantages, returns } };
     },
   };
 }
@@ -37,12 +35,7 @@ export function generalizedAdvantages({ gamma, lambda }: Pick<CriticParams, "gam
 export function rewardToGo(gamma: number): Derive {
   return {
     ...{ id: "rewardToGo", when: "seal", needs: ["rewards"], writes: ["returns"] },
-    run: (batch) => {
-      const { terminated, mask, offsets } = batch;
-      const bootstrapValues = rowColumn(batch, "bootstrapValues");
-      const input = { rewards: stepColumn(batch, "rewards"), bootstrapValues, terminated, mask, offsets };
-      return { step: { returns: discountedReturns(input, gamma) } };
-    },
+    run: (batch) => ({ step: { returns: discountedReturns(returnsInput(batch), gamma) } }),
   };
 }
 
@@ -54,13 +47,20 @@ const normalizeAdvantages: Derive = {
   run: (batch) => ({ step: { advantages: standardize(stepColumn(batch, "advantages"), batch.mask) } }),
 };
 
-/** The tracker that `scaleRewards` reads is called `returnScale`. */
+const RETURN_SCALE = "returnScale";
+
+/** GAE, of scaled rewards and normalised in each minibatch where that is asked for; a recipe of it has `criticTrackers`. */
 export function criticAdvantages(p: CriticParams): Derive[] {
   return [
-    ...(p.scaleRewards ? [scaleRewards("returnScale")] : []),
+    ...(p.scaleRewards ? [scaleRewards(RETURN_SCALE)] : []),
     generalizedAdvantages(p),
     ...(p.normalizeAdvantages ? [normalizeAdvantages] : []),
   ];
+}
+
+/** What `criticAdvantages` reads. */
+export function criticTrackers({ scaleRewards: scales, gamma }: CriticParams): Recipe["trackers"] {
+  return scales ? { [RETURN_SCALE]: returnScaleTracker(gamma) } : {};
 }
 
 /** (A − mean)/std over all chosen steps of the batch, ε inside the root (REINFORCE++, Hu 2025). */

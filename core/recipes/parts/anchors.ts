@@ -1,6 +1,6 @@
 /** Which steps of a batch were taken in the same state of the same task. */
 import { equalObservations, similarTexts } from "../../algo/anchor-groups.js";
-import { spreadRows } from "../../algo/arrays.js";
+import { numberBy, spreadRows } from "../../algo/arrays.js";
 import { SkeinError } from "../../errors.js";
 
 import { rowColumn, type Batch } from "../../slots/batch.js";
@@ -24,16 +24,5 @@ export function stepGroups(batch: Batch, threshold: number | null): Float64Array
     return similarTexts(named, batch.anchorTexts, groups, threshold);
   }
   const anchors = named ?? equalObservations(observations, observations.length / steps);
-  return numbered(groups, anchors);
-}
-
-/** Numbers [N] that are equal exactly where both columns are. */
-function numbered(a: Float64Array, b: Float64Array): Float64Array {
-  const known = new Map<string, number>();
-  return a.map((x, t) => {
-    const key = `${x}/${b[t]}`;
-    const number = known.get(key) ?? known.size;
-    known.set(key, number);
-    return number;
-  });
+  return numberBy(steps, (t) => `${groups[t]}/${anchors[t]}`);
 }

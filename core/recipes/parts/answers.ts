@@ -1,4 +1,5 @@
 /** Which rows ended in the same answer. */
+import { numberBy } from "../../algo/arrays.js";
 import { rowCount } from "../../types.js";
 import type { Batch } from "../../slots/batch.js";
 
@@ -14,11 +15,5 @@ export function answersOf(batch: Batch): Float64Array {
     if (given === undefined) return batch.finalObservations.slice(row * width, (row + 1) * width).join();
     return Number.isNaN(given[row]) ? `none ${row}` : `${given[row]}`;
   };
-  const numbers = new Map<string, number>();
-  return Float64Array.from({ length: rows }, (_, row) => {
-    const key = keyOf(row);
-    const number = numbers.get(key) ?? numbers.size;
-    numbers.set(key, number);
-    return number;
-  });
+  return numberBy(rows, keyOf);
 }

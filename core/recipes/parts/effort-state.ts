@@ -1,5 +1,5 @@
 /** What ARES knows of each difficulty from one batch to the next: a price of effort λ, and a weight β of the KL. */
-import { DIFFICULTIES, type Difficulty } from "../../algo/effort.js";
+import { DIFFICULTIES, meansByDifficulty } from "../../algo/effort.js";
 import { clamp } from "../../algo/ratio.js";
 import type { Batch } from "../../slots/batch.js";
 import type { Readings, Tracker } from "../../slots/recipe.js";
@@ -70,44 +70,32 @@ export function effortTracker(control: EffortControl): Readonly<Record<string, T
   return { [NAME]: tracker };
 }
 
-export function readEffort(
-  readings: Readings,
-  difficulty: Difficulty,
-): { readonly lambda: number; readonly beta: number } {
-  const { [NAME]: shown = {} } = readings;
-  const name = DIFFICULTIES[difficulty];
-  return { lambda: shown[`lambda_${name}`] ?? 0, beta: shown[`beta_${name}`] ?? 1 };
+/** λ and β of each difficulty, in the order of DIFFICULTIES. */
+export function readEffort({ [NAME]: shown = {} }: Readings): {
+  readonly lambdas: readonly number[];
+  readonly betas: readonly number[];
+} {
+  return {
+    lambdas: DIFFICULTIES.map((name) => shown[`lambda_${name}`] ?? 0),
+    betas: DIFFICULTIES.map((name) => shown[`beta_${name}`] ?? 1),
+  };
 }
 
-function meansByDifficulty(
-  name: string,
-  values: Float64Array,
-  difficulties: Float64Array,
-): Record<string, number> {
-  return Object.fromEntries(
-    DIFFICULTIES.map((difficulty, k) => {
-      const of = values.filter((_, i) => difficulties[i] === k);
-      return [`${name}_${difficulty}`, of.reduce((sum, x) => sum + x, 0) / of.length];
-    }),
-  );
+function named(name: string, values: Float64Array, difficulties: Float64Array): Record<string, number> {
+  const means = meansByDifficulty(values, difficulties);
+  return Object.fromEntries(DIFFICULTIES.map((difficulty, k) => [`${name}_${difficulty}`, means[k]!]));
 }
 
 /** What a term has to report of a minibatch's rows, NaN for a difficulty that is not there. */
 export function windowStats({ row }: Batch): Record<string, number> {
   const windows = row["highWindows"] ?? new Float64Array(0);
   const difficulties = row["difficulty"] ?? new Float64Array(0);
-  return {
-    ...meansByDifficulty("windows", windows, difficulties),
-    ...meansByDifficulty(
-      "windowsSquared",
-      windows.map((n) => n * n),
-      difficulties,
-    ),
-  };
+  const squares = windows.map((n) => n * n);
+  return { ...named("windows", windows, difficulties), ...named("windowsSquared", squares, difficulties) };
 }
 
 /** The same of the KL of its steps, [N], of which those chosen count. */
-export function klStats(kl: Float64Array, { step, mask }: Batch): Record<string, number> {
+export function klStats({ step, mask }: Batch, kl: Float64Array): Record<string, number> {
   const difficulties = (step["difficulty"] ?? new Float64Array(0)).map((d, t) => (mask[t] === 0 ? -1 : d));
-  return meansByDifficulty("referenceKl", kl, difficulties);
+  return named("referenceKl", kl, difficulties);
 }

@@ -11,6 +11,16 @@ export const maxFilteredBatches = z
   .default(30)
   .describe("Batches' worth of steps left out in a row before groups enter as they are");
 
+/** Groups of which some rows, but not all, have at least `successScore`. */
+export function outcomesDiffer(
+  reason: string,
+  p: { readonly successScore: number; readonly maxFilteredBatches: number },
+): GroupFilter {
+  const succeeds = (score: number): boolean => score >= p.successScore;
+  const keep = (scores: Float64Array): boolean => scores.some(succeeds) && !scores.every(succeeds);
+  return { reason, keep, maxBatches: p.maxFilteredBatches };
+}
+
 /** Groups whose scores differ, for from the others no advantage comes, and a row alone (DAPO, Yu et al. 2025, eq. 11). */
 export function scoresDiffer(maxBatches: number): GroupFilter {
   return {

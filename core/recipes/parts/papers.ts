@@ -6,7 +6,7 @@ export interface Bundle {
   /** Rows of each paper. */
   readonly papers: readonly (readonly number[])[];
   /** Of each paper: the sum of its rows'. */
-  readonly scores: readonly number[];
+  readonly scores: Float64Array;
 }
 
 /** Paper j has the j-th row of each group of a bundle of `size`; bundles in the batch's order, the last may be small. */
@@ -19,7 +19,8 @@ export function bundlesOf(batch: Batch, size: number): Bundle[] {
     const bundle = groups.slice(b * size, (b + 1) * size);
     const count = Math.min(...bundle.map((rows) => rows.length));
     const papers = Array.from({ length: count }, (_, j) => bundle.map((rows) => rows[j]!));
-    return { papers, scores: papers.map((rows) => rows.reduce((sum, i) => sum + scores[i]!, 0)) };
+    const scoreOf = (rows: readonly number[]): number => rows.reduce((sum, i) => sum + scores[i]!, 0);
+    return { papers, scores: Float64Array.from(papers, scoreOf) };
   });
 }
 

@@ -3,6 +3,11 @@ import { z } from "zod";
 import { SkeinError } from "../../errors.js";
 import type { UpdatePlan } from "../../slots/recipe.js";
 
+/** What many parameters are, but for default and meaning. */
+export const share = z.number().min(0).max(1);
+export const weight = z.number().min(0).max(1000);
+export const steps = z.int().min(1).max(1e8);
+
 /** How a batch becomes optimiser steps. */
 export const updateParams = {
   batchSteps: z.int().min(1).max(1e8).default(512).describe("Environment steps of one batch"),
@@ -45,16 +50,17 @@ export const clipEpsilon = z.number().positive().max(10).default(0.2).describe("
 
 export const entropyCoefficient = z.number().min(0).default(0.01).describe("Weight c_e of the entropy bonus");
 
+/** Throws CONFIG_INVALID, `recipe <id>: expected <what>`, where that does not hold. */
+export function expectParams(id: string, holds: boolean, what: string): void {
+  if (!holds) throw new SkeinError("CONFIG_INVALID", `recipe ${id}: expected ${what}`);
+}
+
 /** Throws CONFIG_INVALID where an entropy band of recipe `id` ends below where it begins. */
 export function expectBand(
   id: string,
   { bandLow, bandHigh }: { readonly bandLow: number; readonly bandHigh: number },
 ): void {
-  if (bandLow <= bandHigh) return;
-  throw new SkeinError(
-    "CONFIG_INVALID",
-    `recipe ${id}: expected recipe.params.bandLow ≤ bandHigh, got ${bandLow} and ${bandHigh}`,
-  );
+  expectParams(id, bandLow <= bandHigh, `recipe.params.bandLow ≤ bandHigh, got ${bandLow} and ${bandHigh}`);
 }
 
 export type UpdateParams = z.output<z.ZodObject<typeof updateParams>>;

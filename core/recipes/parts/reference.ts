@@ -1,7 +1,6 @@
 /** A KL to a reference policy that is held fixed, for methods that can do without one. */
 import { z } from "zod";
 import type { Aggregator } from "../../algo/aggregate.js";
-import type { KlEstimator } from "../../algo/kl.js";
 import type { Recipe } from "../../slots/recipe.js";
 import { referenceKlTerm } from "./terms.js";
 
@@ -27,7 +26,7 @@ export function withReferenceKl(
   recipe: Recipe,
   beta: number,
   aggregator: Aggregator,
-  options?: { readonly estimator: KlEstimator },
+  options?: Parameters<typeof referenceKlTerm>[2],
 ): Recipe {
   if (beta === 0) return recipe;
   const term = referenceKlTerm(beta, aggregator, options);

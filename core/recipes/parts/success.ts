@@ -2,6 +2,7 @@
 import { z } from "zod";
 import { clamp } from "../../algo/ratio.js";
 import { SkeinError } from "../../errors.js";
+import { expectParams, share } from "./params.js";
 
 export const scoreRange = {
   minScore: z.number().default(0).describe("Score of a row that fails; no score may be lower"),
@@ -9,10 +10,7 @@ export const scoreRange = {
 };
 
 /** On the scale of `successOf`. */
-export const successFrom = z
-  .number()
-  .min(0)
-  .max(1)
+export const successFrom = share
   .default(0.5)
   .describe("Share of the way from minScore to maxScore from which on a row counts as one that succeeds");
 
@@ -30,12 +28,7 @@ export function successOf(
   { minScore, maxScore }: ScoreRange,
 ): (scores: Float64Array) => Float64Array {
   const range = maxScore - minScore;
-  if (!(range > 0)) {
-    throw new SkeinError(
-      "CONFIG_INVALID",
-      `recipe ${id}: expected recipe.params.maxScore above minScore, got ${maxScore} and ${minScore}`,
-    );
-  }
+  expectParams(id, range > 0, `recipe.params.maxScore above minScore, got ${maxScore} and ${minScore}`);
   return (scores) =>
     scores.map((score) => {
       const success = (score - minScore) / range;

@@ -7,9 +7,9 @@ import { entropyBand } from "../../algo/entropy-band.js";
 import { categoricalKl, gaussianKl } from "../../algo/policy-kl.js";
 import { sequenceLogRatios, tokenLogRatios } from "../../algo/ratio.js";
 import { explainedVariance, maskedMean } from "../../algo/statistics.js";
-import { clipFraction, type ClipEpsilon, type Surrogate } from "../../algo/surrogates.js";
+import { clipFraction, ppoClip, type ClipEpsilon, type Surrogate } from "../../algo/surrogates.js";
 import { clippedValueLoss, squaredValueLoss } from "../../algo/value-loss.js";
-import { selectedMask, stepColumn } from "../../slots/batch.js";
+import { selectedMask, stepColumn, type Batch } from "../../slots/batch.js";
 import type { Term } from "../../slots/recipe.js";
 
 export interface PolicyTermOptions extends Pick<Term, "weights" | "select"> {
@@ -50,6 +50,12 @@ export function policyTerm({
       };
     },
   };
+}
+
+/** `policyTerm` of ppoClip in [1 − ε, 1 + ε], as a mean over steps. */
+export function clipTerm(epsilon: number, rest: Pick<PolicyTermOptions, "select"> = {}): Term {
+  const window = { low: epsilon, high: epsilon };
+  return policyTerm({ surrogate: ppoClip(window), aggregator: tokenMean(), window, ...rest });
 }
 
 /** c_v·½(v − R)², clipped around the old value unless `valueClipEpsilon` is null; reports `explainedVariance`. */
@@ -121,6 +127,17 @@ export function policyKlTerm(coefficient: Term["coefficient"]): Term {
   };
 }
 
+/** The term, which also reports what `more` makes of the batch and of its loss [N]. */
+export function reporting(
+  term: Term,
+  more: (batch: Batch, loss: Float64Array) => Readonly<Record<string, number>>,
+): Term {
+  return {
+    ...term,
+    evaluate: (live, batch, out) => ({ ...term.evaluate(live, batch, out), ...more(batch, out.loss) }),
+  };
+}
+
 /** −c_e·H; reports `entropy`. */
 export function entropyTerm(coefficient: number, aggregator = tokenMean()): Term {
   return {
@@ -134,6 +151,11 @@ export function entropyTerm(coefficient: number, aggregator = tokenMean()): Term
       return { entropy: maskedMean(entropies, batch.mask) };
     },
   };
+}
+
+/** −c_e·H, or no term where c_e = 0. */
+export function bonusForEntropy(p: { readonly entropyCoefficient: number }): Term[] {
+  return p.entropyCoefficient > 0 ? [entropyTerm(p.entropyCoefficient)] : [];
 }
 
 /** β·hinge that keeps H between the step columns `entropyLow` and `entropyHigh`. */
