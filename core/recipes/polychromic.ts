@@ -80,12 +80,12 @@ export const polychromic: RecipeDefinition<PolychromicParams> = {
     expectParams(
       "polychromic",
       count % setSize === 0,
-      `vineRollouts to be a multiple of setSize, got ${count} and ${setSize}`,
+      `recipe.params.vineRollouts to be a multiple of setSize, got ${count} and ${setSize}`,
     );
     expectParams(
       "polychromic",
       p.minScore < p.maxScore,
-      `minScore below maxScore, got ${p.minScore} and ${p.maxScore}`,
+      `recipe.params.minScore below maxScore, got ${p.minScore} and ${p.maxScore}`,
     );
     const base = ppo.build(p);
     const pulls = p.klCoefficient > 0;

@@ -66,7 +66,7 @@ describe("dynamic sampling", () => {
     const { books, imbalance } = JSON.parse(stdout) as BookReport;
     expect(imbalance).toEqual({ rollouts: 0, steps: 0 });
     const { trained, stale, filtered, failed, inFlight, submitted } = books;
-    const equal = filtered["equal-scores"]!;
+    const equal = filtered["equalScores"]!;
     expect(equal.rollouts).toBeGreaterThan(0);
     expect(equal.rollouts % 4).toBe(0);
     expect(trained.steps).toBeGreaterThanOrEqual(1200);

@@ -191,7 +191,7 @@ describe("dynamic-sampling and replay", () => {
     const { sampler, requires } = modified(resolveRecipe({ id: "ppo", params: {} }), "dynamic-sampling");
     expect(requires).toEqual(["value", "groups"]);
     const { keep, reason, maxBatches } = sampler.filter!;
-    expect([reason, maxBatches]).toEqual(["equal-scores", 30]);
+    expect([reason, maxBatches]).toEqual(["equalScores", 30]);
     const kept = [[0, 0, 0], [1, 1], [3], [0, 0, 1], [1, 1 + 1e-9]];
     expect(kept.map((scores) => keep(Float64Array.from(scores)))).toEqual([false, false, true, true, true]);
   });
@@ -304,7 +304,7 @@ describe("every modifier with every method", () => {
   it.each([
     [["tis", "decoupled-ppo"], /modifier decoupled-ppo: recipe grpo has another old policy already/],
     [["replay", "replay"], /modifier replay: recipe grpo replays already/],
-    [["dynamic-sampling", "dynamic-sampling"], /recipe grpo filters groups already \(equal-scores\)/],
+    [["dynamic-sampling", "dynamic-sampling"], /recipe grpo filters groups already \(equalScores\)/],
     [["reference-kl", "reference-kl"], /recipe grpo has a penalty of its own/],
   ])("refuses %o", (ids, message) => {
     const modifiers = ids.map((id) => ({ id, params: {} }));

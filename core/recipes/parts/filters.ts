@@ -24,7 +24,7 @@ export function outcomesDiffer(
 /** Groups whose scores differ, for from the others no advantage comes, and a row alone (DAPO, Yu et al. 2025, eq. 11). */
 export function scoresDiffer(maxBatches: number): GroupFilter {
   return {
-    reason: "equal-scores",
+    reason: "equalScores",
     keep: (scores) => scores.length < 2 || differ(scores),
     maxBatches,
   };
