@@ -12,6 +12,7 @@ import { benchFleet, type FleetOptions } from "./fleet.js";
 import { benchEngine, type BenchResult, type EngineBenchOptions } from "./engine.js";
 import { benchIntake, type IntakeOptions } from "./intake.js";
 import { startNatsServer } from "./nats-server.js";
+import { benchRecipes, type RecipesOptions } from "./recipes.js";
 import { ratioLine } from "./report.js";
 import { benchWire, WIRE_DEFAULTS, type WireBenchOptions } from "./wire.js";
 
@@ -89,6 +90,18 @@ program
     const { cleanrl, runFile } = options;
     const paths = { runFile: resolve(runFile), cleanrl: cleanrl === "" ? "" : resolve(cleanrl) };
     report(await benchEndToEnd({ ...options, ...paths }, say), options.json);
+  });
+
+program
+  .command("recipes")
+  .description("the share of an update that each method's own arithmetic takes, beside the engine")
+  .addOption(json)
+  .option("--batch-steps <n>", "environment steps of a batch", integer(1), 2048)
+  .option("--seconds <n>", "measured length of each run", integer(1), 5)
+  .option("--warm-up-seconds <n>", "start of each run that is left out", integer(0), 3)
+  .option("--only <text>", "only the methods whose id has this in it", "")
+  .action(async (options: RecipesOptions & { readonly json: boolean }) => {
+    report(await benchRecipes(options, say), options.json);
   });
 
 program

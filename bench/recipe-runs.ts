@@ -8,18 +8,23 @@ const RETURNS = { minScore: 0, maxScore: 500 };
 /** Where defaults are for other tasks than CartPole, or for longer runs. */
 const PARAMS: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
   "a-star-po": { valueBatches: 2 },
-  ares: { successScore: 20 },
+  ares: { maxFilteredBatches: 3 },
   bnpo: RETURNS,
-  nft: { successScore: 20 },
-  pear: RETURNS,
+  nft: { maxFilteredBatches: 3 },
+  pear: { ...RETURNS, successFrom: 0.04 },
   polychromic: { maxScore: 500 },
 };
 
+const FROZEN_LAKE = { environment: { id: "FrozenLake-v1" } };
+
+/** Methods that know success and failure alone; of CartPole's returns none is either for long. */
+const OUTCOMES: readonly string[] = ["ares", "nft"];
+
 /** Where CartPole or a plain network will not do. */
 const PLACES: Partial<Record<Requirement, Readonly<Record<string, unknown>>>> = {
-  anchors: { environment: { id: "FrozenLake-v1" } },
+  anchors: FROZEN_LAKE,
   mixture: { environment: { id: "Pendulum-v1" }, model: { distribution: "mixture" } },
-  postDecision: { environment: { id: "FrozenLake-v1" }, model: { postDecisionCritic: true } },
+  postDecision: { ...FROZEN_LAKE, model: { postDecisionCritic: true } },
 };
 
 /** `params` laid over what the method needs for its environment. */
@@ -30,7 +35,7 @@ export function recipeRun(
   const recipe = { id, params: { ...PARAMS[id], ...params } };
   const { requires } = resolveRecipe(recipe);
   return {
-    environment: { id: "CartPole-v1" },
+    ...(OUTCOMES.includes(id) ? FROZEN_LAKE : { environment: { id: "CartPole-v1" } }),
     recipe,
     groups: requires.includes("groups") ? { size: 4, tasks: 1_000_000 } : null,
     reference: requires.includes("reference") ? {} : null,

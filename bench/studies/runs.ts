@@ -44,8 +44,11 @@ async function train(runFile: RunFile, progress: (event: ProgressEvent) => void)
         progress(event);
       }
       if (event.event !== "finished") continue;
-      if (event.reason === "failed" || events.length === 0) {
-        throw new SkeinError("UNAVAILABLE", `skein train: the run failed; it said: ${notice || "nothing"}`);
+      if (!["solved", "steps"].includes(event.reason) || events.length === 0) {
+        throw new SkeinError(
+          "UNAVAILABLE",
+          `skein train: expected a run to its end, got one that ${event.reason}; it said: ${notice || "nothing"}`,
+        );
       }
       return events;
     }

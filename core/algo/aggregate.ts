@@ -26,9 +26,15 @@ export interface Aggregator {
   readonly denominator: (totals: AggregateTotals) => number;
 }
 
+const TOKEN_MEAN: Aggregator = {
+  name: "token-mean",
+  rowWeight: one,
+  denominator: (totals) => totals.tokens,
+};
+
 /** κ = m/N: every chosen step counts the same (DAPO). */
 export function tokenMean(): Aggregator {
-  return { name: "token-mean", rowWeight: one, denominator: (totals) => totals.tokens };
+  return TOKEN_MEAN;
 }
 
 /** κ = m/(L_i·B), B = rows with a chosen step: every row counts the same (GRPO, GSPO). */
@@ -80,7 +86,10 @@ export function aggregateTotals(
   mask: Uint8Array,
   offsets: Uint32Array,
 ): AggregateTotals {
-  const lengths = chosenPerRow(mask, offsets);
+  return totalsOf(aggregator, chosenPerRow(mask, offsets));
+}
+
+function totalsOf(aggregator: Aggregator, lengths: Float64Array): AggregateTotals {
   let tokens = 0;
   let activeRows = 0;
   let rowWeights = 0;
@@ -112,11 +121,11 @@ export function aggregateWeights(
   aggregator: Aggregator,
   mask: Uint8Array,
   offsets: Uint32Array,
-  totals: AggregateTotals = aggregateTotals(aggregator, mask, offsets),
+  totals?: AggregateTotals,
 ): Float64Array {
   const lengths = chosenPerRow(mask, offsets);
   const kappa = new Float64Array(mask.length);
-  const denominator = aggregator.denominator(totals);
+  const denominator = aggregator.denominator(totals ?? totalsOf(aggregator, lengths));
   for (let i = 0; i < lengths.length; i++) {
     if (lengths[i] === 0) continue;
     if (!(denominator > 0)) {

@@ -1,5 +1,11 @@
 /** Runs a recipe's slots: derives, and terms to loss and cotangents. Float64, no tensors. */
-import { addCotangent, aggregateWeights, scaleWeights, weightedLoss } from "../algo/aggregate.js";
+import {
+  addCotangent,
+  aggregateWeights,
+  scaleWeights,
+  weightedLoss,
+  type Aggregator,
+} from "../algo/aggregate.js";
 import { lossAndGate } from "../algo/arrays.js";
 import type { Columns, Cotangents, LiveColumn } from "../engine/engine.js";
 import { SkeinError } from "../errors.js";
@@ -38,11 +44,29 @@ export function liveColumns(recipe: Recipe): LiveColumn[] {
   return [...new Set([...recipe.terms.map((term) => term.on), ...read])];
 }
 
-/** κ·w of a term's steps. */
-function weightsOf(term: Term, batch: Batch): Float64Array {
-  const kappa = aggregateWeights(term.aggregator, selectedMask(batch, term.select), batch.offsets);
-  for (const name of term.weights ?? []) scaleWeights(kappa, stepColumn(batch, name));
-  return kappa;
+/** κ·w of terms' steps, where κ of all terms that aggregate alike is worked out once. */
+class TermWeights {
+  private readonly wholes = new Map<Aggregator, Float64Array>();
+
+  constructor(private readonly batch: Batch) {}
+
+  of({ aggregator, select, weights = [] }: Term): Float64Array {
+    const whole = select === undefined ? this.whole(aggregator) : this.aggregated(aggregator, select);
+    if (weights.length === 0) return whole;
+    const scaled = whole.slice();
+    for (const name of weights) scaleWeights(scaled, stepColumn(this.batch, name));
+    return scaled;
+  }
+
+  private whole(aggregator: Aggregator): Float64Array {
+    const kappa = this.wholes.get(aggregator) ?? this.aggregated(aggregator);
+    this.wholes.set(aggregator, kappa);
+    return kappa;
+  }
+
+  private aggregated(aggregator: Aggregator, select?: string): Float64Array {
+    return aggregateWeights(aggregator, selectedMask(this.batch, select), this.batch.offsets);
+  }
 }
 
 function coefficientOf({ coefficient }: Term, readings: Readings): number {
@@ -64,9 +88,10 @@ export function evaluateTerms(
 ): Evaluation {
   const names = Object.keys(columns) as LiveColumn[];
   const live: ColumnSet = Object.fromEntries(
-    names.map((name) => [name, Float64Array.from(columns[name] ?? [])]),
+    names.map((name) => [name, new Float64Array(columns[name] ?? [])]),
   );
   const batch = deriveColumns(recipe, "step", minibatch, { readings, live, random });
+  const termWeights = new TermWeights(batch);
   const cotangents: Partial<Record<LiveColumn, Float64Array>> = {};
   const stats: Record<string, number> = {};
   let loss = 0;
@@ -82,7 +107,7 @@ export function evaluateTerms(
     const out = lossAndGate(steps, column.length / steps);
     Object.assign(stats, term.evaluate(column, batch, out));
     const coefficient = coefficientOf(term, readings);
-    const weights = weightsOf(term, batch);
+    const weights = termWeights.of(term);
     const value = weightedLoss(weights, out.loss);
     loss += coefficient * value;
     stats[term.id] = value;

@@ -14,6 +14,7 @@ export function recordBatch(
   metrics.assembleSeconds.observe(seconds.assemble);
   metrics.evaluateSeconds.observe(seconds.evaluate);
   metrics.deriveSeconds.observe(seconds.derive);
+  metrics.minibatchSeconds.observe(seconds.minibatch);
   metrics.engineUpdateSeconds.observe(seconds.update);
   metrics.envSteps.inc(steps);
   metrics.updates.inc(updates);

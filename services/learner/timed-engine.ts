@@ -16,6 +16,8 @@ export class TimedEngine implements Engine {
   /** Since the start. */
   forwardSeconds = 0;
   updateSeconds = 0;
+  /** In the losses that updates called back for. */
+  lossSeconds = 0;
 
   /** `now` in seconds of a steady clock. */
   constructor(
@@ -89,6 +91,7 @@ export class TimedEngine implements Engine {
     };
     const result = await run(timed);
     this.updateSeconds += this.now() - from - lossSeconds;
+    this.lossSeconds += lossSeconds;
     return result;
   }
 }

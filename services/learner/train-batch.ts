@@ -27,6 +27,8 @@ export interface BatchResult {
   readonly stats: Readonly<Record<string, number>>;
   /** The same over those of the last pass. */
   readonly lastPass: Readonly<Record<string, number>>;
+  /** What deriving the whole batch took. */
+  readonly sealSeconds: number;
 }
 
 /** What only a forward pass is asked of. */
@@ -124,6 +126,8 @@ export interface BatchContext extends Pick<DeriveContext, "readings"> {
   readonly learningRate: number;
   /** Shuffles the minibatches, and is what derives draw from. */
   readonly random: Random;
+  /** Seconds of a steady clock. */
+  readonly now: () => number;
 }
 
 /** `informativeGroups`: the share of the batch's groups whose scores differ. */
@@ -136,12 +140,14 @@ export async function trainBatch(
   engine: Engine,
   recipe: Recipe,
   batch: Batch,
-  { readings, reference, learningRate, random }: BatchContext,
+  { readings, reference, learningRate, random, now }: BatchContext,
 ): Promise<BatchResult> {
   const { epochs, minibatches, minibatchesOf, maxGradNorm, adamEpsilon, targetKl, optimizer } = recipe.update;
   const step = { learningRate, maxGradNorm, epsilon: adamEpsilon, beta1: 0.9, beta2: 0.999 };
   const evaluated = await evaluateColumns(engine, reference, recipe, batch);
+  const from = now();
   const sealed = deriveColumns(recipe, "seal", evaluated, { readings, live: {}, random });
+  const sealSeconds = now() - from;
   const arrangement = arrangementOf(sealed, minibatchesOf);
   const order = firstTo(arrangement.count(sealed));
   const means = new Means();
@@ -184,5 +190,6 @@ export async function trainBatch(
     }
   }
   const ofBatch = { ...groupStats(recipe, batch), learningRate };
-  return { updates, skipped, stats: { ...means.read(), ...ofBatch }, lastPass: lastPass.read() };
+  const stats = { ...means.read(), ...ofBatch };
+  return { updates, skipped, stats, lastPass: lastPass.read(), sealSeconds };
 }

@@ -47,8 +47,10 @@ export interface BatchSeconds {
   readonly assemble: number;
   /** The engine, forward over the sealed batch. */
   readonly evaluate: number;
-  /** Deriving columns, choosing minibatches, loss and cotangents: arithmetic outside the engine. */
+  /** The recipe: derived columns, loss and cotangents. */
   readonly derive: number;
+  /** Choosing minibatches and laying them out. */
+  readonly minibatch: number;
   /** The engine, updates over all epochs and minibatches. */
   readonly update: number;
 }
@@ -73,7 +75,7 @@ export function freshStart(model: Model, seed: number): TrainerStart {
   return { weights, optimizer: null, random, trackers: {}, reference: weights.tensors };
 }
 
-const NOT_TRAINED: BatchResult = { updates: 0, skipped: 0, stats: {}, lastPass: {} };
+const NOT_TRAINED: BatchResult = { updates: 0, skipped: 0, stats: {}, lastPass: {}, sealSeconds: 0 };
 
 export class Trainer implements Training {
   private readonly engine: TimedEngine;
@@ -112,7 +114,7 @@ export class Trainer implements Training {
 
   async train(rollouts: readonly Rollout[], learningRate: number, version: number): Promise<TrainedBatch> {
     const { recipe, engine, now } = this;
-    const { forwardSeconds, updateSeconds } = engine;
+    const { forwardSeconds, updateSeconds, lossSeconds } = engine;
     const from = now();
     const fresh = assembleBatch(rollouts, version - 1);
     this.track((tracker, state) => tracker.observe(state, fresh));
@@ -128,16 +130,18 @@ export class Trainer implements Training {
             reference: this.reference?.engine ?? null,
             learningRate,
             random: this.random,
+            now,
           });
     this.track((tracker, state) => tracker.conclude?.(state, result.stats, result.lastPass) ?? state);
     this.version = version;
     this.refreshReference();
     const evaluate = engine.forwardSeconds - forwardSeconds;
     const update = engine.updateSeconds - updateSeconds;
-    const derive = Math.max(0, now() - assembled - evaluate - update);
+    const derive = result.sealSeconds + engine.lossSeconds - lossSeconds;
+    const minibatch = Math.max(0, now() - assembled - evaluate - derive - update);
     return {
       ...result,
-      seconds: { assemble: assembled - from, evaluate, derive, update },
+      seconds: { assemble: assembled - from, evaluate, derive, minibatch, update },
       weights: this.weights,
     };
   }

@@ -410,7 +410,7 @@ describe("a learner", () => {
   });
 
   it("shows where the time of each batch went", async () => {
-    const seconds = { assemble: 1, evaluate: 2, derive: 3, update: 4 };
+    const seconds = { assemble: 1, evaluate: 2, derive: 3, minibatch: 5, update: 4 };
     const training = around(await newTrainer(), (_, train) => async (...batch) => ({
       ...(await train(...batch)),
       seconds,
@@ -420,9 +420,9 @@ describe("a learner", () => {
     const { learner, metrics } = small;
     await learner.run(nobody, never);
     const page = parsePrometheus(await metrics.registry.metrics());
-    const sums = ["assemble", "evaluate", "derive", "engine_update"].map((part) =>
+    const sums = ["assemble", "evaluate", "derive", "minibatch", "engine_update"].map((part) =>
       valueOf(page, `skein_learner_${part}_seconds_sum`),
     );
-    expect(sums).toEqual([2, 4, 6, 8]);
+    expect(sums).toEqual([2, 4, 6, 10, 8]);
   });
 });

@@ -135,7 +135,7 @@ describe("a trainer", () => {
     );
     const trainer = new Trainer({ ...RECIPE, trackers, terms }, engine, freshStart(MODEL, SEED), () => clock);
     // One forward over the steps and the final observations; 2 epochs of 3 minibatches.
-    const expected = { assemble: 20, evaluate: 3, update: 6 * 5, derive: 6 * 100 };
+    const expected = { assemble: 20, evaluate: 3, update: 6 * 5, derive: 6 * 100, minibatch: 0 };
     expect((await trainer.train(batchOf(1), 0.01, 1)).seconds).toEqual(expected);
     expect((await trainer.train(batchOf(2), 0.01, 2)).seconds).toEqual(expected);
   });

@@ -16,7 +16,7 @@ export const BATCH_STEPS = 24;
 
 /** What a batch is trained with, without trackers or a reference. */
 export function contextOf(learningRate: number, random: Random): BatchContext {
-  return { readings: {}, reference: null, learningRate, random };
+  return { readings: {}, reference: null, learningRate, random, now: () => 0 };
 }
 
 /** Two rollouts of a batch, scaled rewards (a tracker), several minibatches (random state), annealed. */

@@ -124,7 +124,13 @@ describe.each(engines)("engine %s", (id) => {
     const engine = await engineOf(id);
     const batch = await batchFor(engine);
     const recipe = resolveRecipe({ id: "trpo", params: { valueIterations: 20 } });
-    const context = { readings: {}, reference: null, learningRate: 0.01, random: new Random(1) };
+    const context = {
+      readings: {},
+      reference: null,
+      learningRate: 0.01,
+      random: new Random(1),
+      now: () => 0,
+    };
     const before = engine.weights(0).tensors;
     const { updates, skipped, stats } = await trainBatch(engine, recipe, batch, context);
     expect({ updates, skipped }).toEqual({ updates: 21, skipped: 0 });

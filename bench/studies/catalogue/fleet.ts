@@ -6,21 +6,3 @@ export const fleet: RunFile = {
   learner: { http: null, engineThreads: 1 },
   coordinator: { http: null },
 };
-
-/** PPO solves CartPole-v1 in it within 70,000 steps. */
-export const cartPole: RunFile = {
-  ...fleet,
-  environment: { id: "CartPole-v1" },
-  actors: { processes: 1, fragmentSteps: 64, http: null },
-  recipe: {
-    params: {
-      batchSteps: 1024,
-      epochs: 3,
-      learningRate: 0.005,
-      lambda: 0.9,
-      scaleRewards: true,
-      entropyCoefficient: 0,
-    },
-  },
-  stop: { envSteps: 120_000 },
-};

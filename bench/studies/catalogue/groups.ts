@@ -40,7 +40,9 @@ const gigpo: Arm = {
 };
 const dynamicSampling: Arm = {
   name: "grpo, dynamic sampling",
-  run: { recipe: { id: "grpo", modifiers: [{ id: "dynamic-sampling" }] } },
+  run: {
+    recipe: { id: "grpo", modifiers: [{ id: "dynamic-sampling", params: { maxFilteredBatches: 10 } }] },
+  },
 };
 
 const ofReturns = {
@@ -71,12 +73,12 @@ export const groupStudies: readonly Study[] = [
   {
     ...ofReturns,
     name: "dynamic-sampling",
-    title: "GRPO with and without dynamic sampling on FrozenLake-v1",
+    title: "GRPO with and without dynamic sampling on KeyDoor-v1",
     question:
       "A group whose members all fail, or all succeed, has no advantage and no gradient. Dynamic sampling (DAPO, Yu et al. 2025) " +
       "keeps such groups out of the batch and asks for others. Environment steps here are those trained on; the steps kept out " +
       "are played too.",
-    base: inGroups("FrozenLake-v1", { batchSteps: 1024, envSteps: 100_000 }),
+    base: inGroups("KeyDoor-v1", { batchSteps: 2048, envSteps: 60_000 }),
     arms: [grpo, dynamicSampling],
     measures: [informativeGroups, ...ofReturns.measures],
     claims: [{ measure: informativeGroups.name, kind: "above", a: dynamicSampling.name, b: "grpo" }],

@@ -140,7 +140,14 @@ export const learnerMetricTable = {
     type: "histogram",
     unit: "seconds",
     buckets: DURATIONS,
-    help: "Part of a batch's time: deriving columns, choosing minibatches, loss and cotangents, outside the engine",
+    help: "Part of a batch's time: the recipe, derived columns, loss and cotangents",
+  },
+  minibatchSeconds: {
+    name: "skein_learner_minibatch_seconds",
+    type: "histogram",
+    unit: "seconds",
+    buckets: DURATIONS,
+    help: "Part of a batch's time: choosing minibatches and laying them out",
   },
   engineUpdateSeconds: {
     name: "skein_learner_engine_update_seconds",
