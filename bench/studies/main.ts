@@ -1,12 +1,12 @@
 /** `npm run study -- <name>`: runs a study's arms over its seeds and writes table and plot to docs/studies. */
-import { mkdir, writeFile } from "node:fs/promises";
+import { mkdir, readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Command, InvalidArgumentError } from "commander";
 import { messageOf, SkeinError } from "../../core/errors.js";
 import type { ProgressEvent } from "../../core/progress.js";
 import { studies } from "./catalogue/index.js";
-import { studyPage, verdictsOf } from "./page.js";
+import { indexPage, studyPage, verdictsOf } from "./page.js";
 import { studySvg } from "./plot.js";
 import { laidOver, RunStore } from "./runs.js";
 import type { Study } from "./study.js";
@@ -91,6 +91,8 @@ async function run(name: string, { seeds, parallel, out }: Options): Promise<voi
   await mkdir(out, { recursive: true });
   await writeFile(join(out, `${name}.svg`), svg);
   await writeFile(join(out, `${name}.md`), studyPage(study, results));
+  const written = new Set(await readdir(out));
+  await writeFile(join(out, "README.md"), indexPage(studies.filter((one) => written.has(`${one.name}.md`))));
   const verdicts = verdictsOf(study, results);
   for (const { claim, held, difference } of verdicts) {
     const { mean, margin } = difference;

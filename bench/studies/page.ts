@@ -62,3 +62,16 @@ export function studyPage(study: Study, results: Results): string {
     "",
   ].join("\n");
 }
+
+/** What there is, in the catalogue's order. */
+export function indexPage(written: readonly Study[]): string {
+  return [
+    "# Studies",
+    "",
+    "Comparisons over seeds, made by `npm run study -- <name>`; without a name it lists them. Each says what was asked, what",
+    "came out and whether it is what was expected.",
+    "",
+    ...written.map(({ name, title }) => `- [${title}](${name}.md)`),
+    "",
+  ].join("\n");
+}
