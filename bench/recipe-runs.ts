@@ -7,7 +7,7 @@ const RETURNS = { minScore: 0, maxScore: 500 };
 
 /** Where defaults are for other tasks than CartPole, or for longer runs. */
 const PARAMS: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
-  "a-star-po": { valueBatches: 2 },
+  "a-star-po": { valueBatches: 2, beta1: 100, beta2: 1 },
   ares: { maxFilteredBatches: 3 },
   bnpo: RETURNS,
   nft: { maxFilteredBatches: 3 },

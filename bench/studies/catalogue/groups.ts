@@ -78,7 +78,7 @@ export const groupStudies: readonly Study[] = [
       "A group whose members all fail, or all succeed, has no advantage and no gradient. Dynamic sampling (DAPO, Yu et al. 2025) " +
       "keeps such groups out of the batch and asks for others. Environment steps here are those trained on; the steps kept out " +
       "are played too.",
-    base: inGroups("KeyDoor-v1", { batchSteps: 2048, envSteps: 60_000 }),
+    base: inGroups("KeyDoor-v1", { batchSteps: 2048, envSteps: 30_000 }),
     arms: [grpo, dynamicSampling],
     measures: [informativeGroups, ...ofReturns.measures],
     claims: [{ measure: informativeGroups.name, kind: "above", a: dynamicSampling.name, b: "grpo" }],
