@@ -34,7 +34,8 @@ function sentence(study: Study, { claim, difference: found, held }: Verdict): st
     claim.kind === "above"
       ? `**${claim.a}** is above **${claim.b}**`
       : `**${claim.a}** is not more than ${claim.margin ?? 0} below **${claim.b}**`;
-  return `- ${held ? "Held" : "Not shown"}: ${what} in ${claim.measure}; difference ${shown(found, digits)}.`;
+  const verdict = held ? "Held" : Number.isNaN(found.margin) ? "One seed shows no interval" : "Not shown";
+  return `- ${verdict}: ${what} in ${claim.measure}; difference ${shown(found, digits)}.`;
 }
 
 export function studyPage(study: Study, results: Results): string {
@@ -52,7 +53,7 @@ export function studyPage(study: Study, results: Results): string {
     "",
     ...markdownTable([["Arm", ...measures.map((measure) => measure.name), "environment steps"], ...rows]),
     "",
-    `Mean over ${seeds} seeds ± half the width of its 95 % confidence interval (Student's t); differences are taken seed by seed.`,
+    `Mean over ${seeds} seed${seeds === 1 ? "" : "s"} ± half the width of its 95 % confidence interval (Student's t); differences are taken seed by seed.`,
     "",
     ...verdictsOf(study, results).map((verdict) => sentence(study, verdict)),
     "",
