@@ -21,6 +21,7 @@ export function rowsByGroup(groups: GroupKeys): number[][] {
   return [...rows.values()];
 }
 
+/** Whether not all are equal; false for one or none. */
 export function differ(values: ArrayLike<number>): boolean {
   for (let i = 1; i < values.length; i++) if (values[i] !== values[0]) return true;
   return false;

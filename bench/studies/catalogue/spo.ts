@@ -58,7 +58,7 @@ export const spoStudies: readonly Study[] = [
     title: "SPO's quadratic penalty and PPO's clip on Acrobot-v1",
     question:
       `${comparison.question} With the same ε = 0.2 it takes smaller steps: PPO's clip stops a step's own push at 1 ± ε but not ` +
-      "that of the others, and ratios go far beyond; SPO's do not. A wider edge gives it the same room.",
+      "that of the others, and ratios can go far beyond; SPO pulls them back. A wider edge gives it the same room.",
     base: acrobot,
     arms: [ppo, spo, wide],
     claims: [
